@@ -1,0 +1,210 @@
+package event
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Position names one raft entry of one partition: the term in which it was proposed and its index in the log.
+// Within a partition positions are totally ordered; a committed position never changes its content.
+// The zero Position is before every entry.
+type Position struct {
+	Term  uint64
+	Index uint64
+}
+
+// String gives the form that people see, term-index: "2-1041".
+func (p Position) String() string {
+	return strconv.FormatUint(p.Term, 10) + "-" + strconv.FormatUint(p.Index, 10)
+}
+
+// Compare orders positions of one partition: by index, and by term where indexes are equal (only an uncommitted
+// entry can share its index with another).
+func (p Position) Compare(q Position) int {
+	if c := cmp.Compare(p.Index, q.Index); c != 0 {
+		return c
+	}
+	return cmp.Compare(p.Term, q.Term)
+}
+
+// IsZero says whether p is before every entry.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// ParsePosition reads the form that String writes.
+func ParsePosition(s string) (Position, error) {
+	term, index, ok := strings.Cut(s, "-")
+	if !ok {
+		return Position{}, fmt.Errorf("position %q: want term-index, as in 2-1041", s)
+	}
+	t, err := strconv.ParseUint(term, 10, 64)
+	if err != nil {
+		return Position{}, fmt.Errorf("position %q: term: %w", s, err)
+	}
+	i, err := strconv.ParseUint(index, 10, 64)
+	if err != nil {
+		return Position{}, fmt.Errorf("position %q: index: %w", s, err)
+	}
+	return Position{Term: t, Index: i}, nil
+}
+
+// ClusterNumber is a partition's own small number for a cluster id. Numbers start at 1, are assigned by an event
+// (Event.Clusters) and never change. 0 is no cluster.
+type ClusterNumber uint32
+
+// Version says when, on the hybrid clock of the cluster that made it, a register was written. Versions are compared
+// by time, then by the *id* of the cluster (not its number: numbers differ between partitions). The zero Version
+// means absent.
+type Version struct {
+	Time    int64 // nanoseconds since 1970 on the hybrid clock
+	Cluster ClusterNumber
+}
+
+// IsZero says whether v means absent.
+func (v Version) IsZero() bool { return v == Version{} }
+
+// Op says what a mutation does. The numbers are on disk and on the wire: never renumber.
+type Op uint8
+
+const (
+	// OpSet writes a string as a whole key: value, expiry and floor.
+	OpSet Op = 1
+	// OpValue writes a string's value and leaves its expiry and floor (APPEND, INCR, SETRANGE …).
+	OpValue Op = 2
+	// OpDel removes a key, whatever its type.
+	OpDel Op = 3
+	// OpExpire removes a key whose expiry has passed. It takes no new version and is never replayed elsewhere.
+	OpExpire Op = 4
+	// OpExpireAt gives an existing key an expiry.
+	OpExpireAt Op = 5
+	// OpPersist takes an existing key's expiry away.
+	OpPersist Op = 6
+	// OpRange removes the keys in [Key, Value): an empty Value means to the end.
+	OpRange Op = 7
+)
+
+// Type is a key's type. The numbers are on disk and on the wire: never renumber.
+type Type uint8
+
+const (
+	TypeNone   Type = 0
+	TypeString Type = 1
+	TypeHash   Type = 2
+	TypeList   Type = 3
+	TypeSet    Type = 4
+	TypeZSet   Type = 5
+	TypeBitmap Type = 6
+)
+
+// Origin says where a mutation was first made. A mutation made here has none: its origin is the event that holds it.
+type Origin struct {
+	Cluster   ClusterNumber
+	Partition uint32
+	Position  Position
+}
+
+// Before is what the leader found of the key when it evaluated a mutation: what a follower needs, beyond the effect,
+// to keep indexes and counts without reading. It isn't shown in the feed.
+type Before struct {
+	Exists     bool   // a meta row was there, expired or not
+	Type       Type   // its type
+	ExpireAt   int64  // its expiry in ms since 1970, 0 for none
+	Generation uint64 // its generation, for collections
+}
+
+// Mutation is one change to one register of one key. Slices are borrowed: a decoded mutation's point into the buffer
+// it was decoded from, and are valid as long as that.
+type Mutation struct {
+	Op   Op
+	Type Type
+	// Key is the logical key: without the namespace.
+	Key []byte
+	// Value is a string's whole value after OpSet and OpValue, the end of the range of OpRange.
+	Value []byte
+	// ExpireAt is the key's expiry after the mutation, ms since 1970, 0 for none.
+	ExpireAt int64
+	// Version is what the register gets, and Prev what it had; the zero Prev means absent.
+	// OpExpire repeats the version it removes in both.
+	Version Version
+	Prev    Version
+	// Floor is the version of the key's last whole-key write after the mutation. OpSet and OpDel raise it to Version.
+	Floor Version
+	// ExpiryVersion is the version of the expiry register after the mutation.
+	ExpiryVersion Version
+	// Generation separates the elements of the lives of a collection's key; 0 for strings.
+	Generation uint64
+	// Count is the number of elements of a collection after the mutation.
+	Count uint64
+	// Group is shared by the mutations of one command or transaction of an event.
+	Group uint32
+	// Command names the command it came from, in lower case. For information only.
+	Command string
+	// Tombstone asks the projection to keep the removed key's version (namespaces that replicate).
+	Tombstone bool
+	// Origin is nil for a mutation made here.
+	Origin *Origin
+	Before Before
+}
+
+// ClusterName gives a cluster id its number in this partition.
+type ClusterName struct {
+	Number ClusterNumber
+	ID     string
+}
+
+// Event is the content of one raft entry: the changes of one evaluated batch, all or nothing. It knows neither its
+// position nor its partition: who reads it from a log stamps them.
+type Event struct {
+	// Time is the hybrid clock's time. The version of local mutation i is Time+i.
+	Time int64
+	// Wall is the leader's wall clock in ms since 1970, never backward within a partition: what expiry was judged by.
+	Wall int64
+	// Term is the one it was evaluated in. An entry of another term is rejected as a whole.
+	Term uint64
+	// Clusters are the numbers assigned by this event.
+	Clusters  []ClusterName
+	Mutations []Mutation
+	// Own changes the partition's own rows. An entry with only these is no event of the feed.
+	Own []OwnChange
+}
+
+// OwnKind says which of the partition's own rows a change concerns. The numbers are on disk: never renumber.
+type OwnKind uint8
+
+const (
+	// OwnConsumer registers, moves or (with an empty Value) removes a consumer's position. ID is its name, Value its position.
+	OwnConsumer OwnKind = 1
+	// OwnSender is the position reached of a partition of another cluster.
+	OwnSender OwnKind = 2
+	// OwnRole is the partition's write role.
+	OwnRole OwnKind = 3
+	// OwnReplicates says whether the namespace replicates, so that tombstones are kept.
+	OwnReplicates OwnKind = 4
+	// OwnWatermark is the tombstone watermark.
+	OwnWatermark OwnKind = 5
+	// OwnConflict is a row of the conflict log.
+	OwnConflict OwnKind = 6
+)
+
+// OwnChange puts (or, with an empty Value, removes) one of the partition's own rows.
+type OwnChange struct {
+	Kind  OwnKind
+	ID    []byte
+	Value []byte
+}
+
+// Meta is what folding a key's mutations gives, less the elements of a collection: the content of its meta row.
+type Meta struct {
+	Type          Type
+	Version       Version
+	Floor         Version
+	ExpireAt      int64 // ms since 1970, 0 for none
+	ExpiryVersion Version
+	Generation    uint64
+	Count         uint64
+	Value         []byte // strings only
+}
+
+// Expired says whether the key is to be treated as absent at now (ms since 1970).
+func (m *Meta) Expired(now int64) bool { return m.ExpireAt != 0 && m.ExpireAt <= now }

@@ -1,0 +1,110 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/tidwall/redcon"
+)
+
+// Reply is a reply in the making: RESP bytes. The zero Reply is empty and speaks RESP2.
+type Reply struct {
+	Buf   []byte
+	RESP3 bool
+}
+
+// Status appends a simple string.
+func (r *Reply) Status(s string) { r.Buf = redcon.AppendString(r.Buf, s) }
+
+// OK appends +OK.
+func (r *Reply) OK() { r.Buf = redcon.AppendOK(r.Buf) }
+
+// Error appends an error. msg starts with its code: "ERR syntax error".
+func (r *Reply) Error(msg string) { r.Buf = redcon.AppendError(r.Buf, msg) }
+
+// IsError says whether the reply, as a whole, is an error.
+func (r *Reply) IsError() bool { return len(r.Buf) > 0 && r.Buf[0] == '-' }
+
+// Int appends an integer.
+func (r *Reply) Int(n int64) { r.Buf = redcon.AppendInt(r.Buf, n) }
+
+// Bulk appends a bulk string.
+func (r *Reply) Bulk(b []byte) { r.Buf = redcon.AppendBulk(r.Buf, b) }
+
+// BulkString appends a bulk string.
+func (r *Reply) BulkString(s string) { r.Buf = redcon.AppendBulkString(r.Buf, s) }
+
+// Null appends the null of the protocol in use: a null bulk string, or RESP3's null.
+func (r *Reply) Null() {
+	if r.RESP3 {
+		r.Buf = append(r.Buf, "_\r\n"...)
+		return
+	}
+	r.Buf = redcon.AppendNull(r.Buf)
+}
+
+// NullArray appends RESP2's null array, or RESP3's null.
+func (r *Reply) NullArray() {
+	if r.RESP3 {
+		r.Buf = append(r.Buf, "_\r\n"...)
+		return
+	}
+	r.Buf = append(r.Buf, "*-1\r\n"...)
+}
+
+// Array starts an array of n elements, which follow.
+func (r *Reply) Array(n int) { r.Buf = redcon.AppendArray(r.Buf, n) }
+
+// Map starts a map of n pairs, which follow: a flat array in RESP2.
+func (r *Reply) Map(n int) {
+	if r.RESP3 {
+		r.head('%', n)
+		return
+	}
+	r.Array(2 * n)
+}
+
+// Set starts a set of n elements, which follow: an array in RESP2.
+func (r *Reply) Set(n int) {
+	if r.RESP3 {
+		r.head('~', n)
+		return
+	}
+	r.Array(n)
+}
+
+// Double appends a float: a bulk string in RESP2.
+func (r *Reply) Double(f float64) {
+	s := strconv.FormatFloat(f, 'g', 17, 64)
+	switch {
+	case math.IsInf(f, 1):
+		s = "inf"
+	case math.IsInf(f, -1):
+		s = "-inf"
+	}
+	if r.RESP3 {
+		r.Buf = append(r.Buf, ',')
+		r.Buf = append(r.Buf, s...)
+		r.Buf = append(r.Buf, '\r', '\n')
+		return
+	}
+	r.BulkString(s)
+}
+
+// Verbatim appends a text: RESP3's verbatim string, a bulk string in RESP2.
+func (r *Reply) Verbatim(s string) {
+	if !r.RESP3 {
+		r.BulkString(s)
+		return
+	}
+	r.head('=', len(s)+4)
+	r.Buf = append(r.Buf, "txt:"...)
+	r.Buf = append(r.Buf, s...)
+	r.Buf = append(r.Buf, '\r', '\n')
+}
+
+func (r *Reply) head(kind byte, n int) {
+	r.Buf = append(r.Buf, kind)
+	r.Buf = strconv.AppendInt(r.Buf, int64(n), 10)
+	r.Buf = append(r.Buf, '\r', '\n')
+}

@@ -1,0 +1,73 @@
+// Package engine is the ordered key-value engine that a partition's state lies in: the interface, and the batch of
+// changes that every implementation takes.
+//
+// An engine has no log of its own. What was written is durable only once Flush has returned; after a crash an engine
+// holds a prefix of the batches written, in order and each whole. The raft log is what brings back the rest.
+package engine
+
+import "errors"
+
+// ErrClosed is returned by every call on an engine that was closed.
+var ErrClosed = errors.New("engine: closed")
+
+// Reader reads one consistent state.
+type Reader interface {
+	// Get appends the value of key to dst and returns it; ok is false, and dst comes back unchanged, when there is none.
+	Get(dst, key []byte) (value []byte, ok bool, err error)
+	// NewIterator iterates over lower ≤ key < upper; a nil bound is open. The caller closes it. Its view does not
+	// change while it is open.
+	NewIterator(lower, upper []byte) (Iterator, error)
+}
+
+// Snapshot is a Reader of the state at one moment, until it is closed. It may be used by several goroutines at once.
+type Snapshot interface {
+	Reader
+	Close()
+}
+
+// Iterator walks over keys in byte order. It starts unpositioned. Key and Value are valid until the next move: copy
+// what outlives it. After Valid is false Err says whether it ended or failed. It is for one goroutine.
+type Iterator interface {
+	First() bool
+	Last() bool
+	// SeekGE goes to the first key ≥ key, SeekLT to the last key < key.
+	SeekGE(key []byte) bool
+	SeekLT(key []byte) bool
+	Next() bool
+	Prev() bool
+	Valid() bool
+	Key() []byte
+	Value() []byte
+	Err() error
+	Close()
+}
+
+// Engine is one open database. Its methods may be called at once from several goroutines, but Write from one only.
+type Engine interface {
+	Reader
+	NewSnapshot() Snapshot
+	// Write applies a batch atomically and in order. It is visible when Write returns and durable after a later Flush.
+	Write(*Batch) error
+	// Flush makes everything written before the call durable.
+	Flush() error
+	// Checkpoint makes dir (which must not exist, on the engine's file system) a durable copy of the current state that can
+	// be opened as a database of its own. It holds at least what was written before the call.
+	Checkpoint(dir string) error
+	Metrics() Metrics
+	// Close releases the engine without flushing. Iterators and snapshots must have been closed before.
+	Close() error
+}
+
+// Metrics are sizes in bytes, and counts, at one moment.
+type Metrics struct {
+	DiskBytes        uint64
+	MemtableBytes    uint64
+	EstimatedKeys    uint64
+	PendingCompact   uint64 // bytes that compaction has yet to rewrite
+	WriteStopped     bool
+	RunningCompact   uint64
+	RunningFlushes   uint64
+	BlockCacheBytes  uint64 // of the shared cache, all users together
+	LevelFiles       []uint64
+	BackgroundErrors uint64
+}
