@@ -175,6 +175,12 @@ type Event struct {
 	Own []OwnChange
 }
 
+// InFeed says whether the entry that holds ev, proposed in entryTerm, is an event of the feed and of the chain. Entries that are not: those
+// evaluated in another term, which apply rejects as a whole, and those that change nothing but the partition's own rows.
+func (ev *Event) InFeed(entryTerm uint64) bool {
+	return ev.Term == entryTerm && len(ev.Mutations) > 0
+}
+
 // OwnKind says which of the partition's own rows a change concerns. The numbers are on disk: never renumber.
 type OwnKind uint8
 
