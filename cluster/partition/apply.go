@@ -141,6 +141,9 @@ func (r *Replica) resolveAnswers(b *batch, outcome command.Outcome) {
 
 const unknownText = "UNKNOWN the write was proposed but not confirmed in time: it may or may not take effect; read before you repeat it"
 
+// settleUnknown ends a batch of which nobody here can tell whether it took effect.
+func (r *Replica) settleUnknown(b *batch) { r.settle(b, command.Unknown) }
+
 // dropBatch ends a batch that will never take effect.
 func (r *Replica) dropBatch(b *batch) {
 	r.settle(b, command.Elsewhere)

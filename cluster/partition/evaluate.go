@@ -89,7 +89,7 @@ func (r *Replica) admits(l *lane, req *command.Request) bool {
 // keysFree says whether no key of a write is in flight in another batch or waited for by an earlier lane.
 func (r *Replica) keysFree(req *command.Request) bool {
 	free := true
-	req.EachKey(func(key []byte) bool {
+	eachKey(req, func(key []byte) bool {
 		at, flying := r.inflight[string(key)]
 		free = !(flying && at.batch != r.open) && (len(r.waitedFor) == 0 || !r.waitedFor[string(key)])
 		return free
@@ -104,7 +104,7 @@ func (r *Replica) keepWaiting(l *lane, req *command.Request) {
 		r.waitsForAll = true
 	}
 	if req.Spec.Flags&command.Write != 0 {
-		req.EachKey(func(key []byte) bool {
+		eachKey(req, func(key []byte) bool {
 			r.waitedFor[string(key)] = true
 			return true
 		})
@@ -114,7 +114,7 @@ func (r *Replica) keepWaiting(l *lane, req *command.Request) {
 // runRequest evaluates one request and decides what its answer waits for.
 func (r *Replica) runRequest(l *lane, req *command.Request) {
 	l.open++
-	if req.Bytes() > r.opts.MaxEventBytes {
+	if size(req) > r.opts.MaxEventBytes {
 		r.refuse(l, req, "ERR the command needs an event larger than max_event_bytes; nothing was changed")
 		return
 	}
@@ -122,13 +122,7 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	before := len(b.ev.Mutations)
 	r.view.dirty = false
 	r.tx.command, r.tx.group = req.Spec.Name, r.nextGroup
-	ctx := &r.ctx
-	*ctx = command.Context{
-		Spec: req.Spec, Args: req.Args, Now: b.ev.Wall, View: &r.view, Random: rand.Uint64(), Reply: &req.Reply, Replicates: r.replicates,
-	}
-	if req.Spec.Flags&command.Write != 0 {
-		ctx.Tx = &r.tx
-	}
+	ctx := r.prepare(l, req, b)
 	err := req.Spec.Run(ctx)
 	emitted := len(b.ev.Mutations) - before
 	if err != nil {
@@ -144,6 +138,10 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	if emitted > 0 {
 		r.nextGroup++
 	}
+	if ctx.More != nil {
+		r.runAgain(l, req, ctx.More)
+		return
+	}
 	if req.Spec.Flags&command.Barrier != 0 && emitted > 0 {
 		b.barrier, r.barrier = true, true
 	}
@@ -157,6 +155,30 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	if b.bytes >= batchBytes || len(b.answers) >= batchRequests || b.barrier {
 		r.closeBatch()
 	}
+}
+
+// prepare fills the context of an evaluation. It is used again and again, for the memory that commands keep in it.
+func (r *Replica) prepare(l *lane, req *command.Request, b *batch) *command.Context {
+	c := &r.ctx
+	c.Spec, c.Args, c.Reply = req.Spec, req.Args, &req.Reply
+	c.Now, c.Random, c.Replicates = b.ev.Wall, rand.Uint64(), r.replicates
+	c.View, c.Tx = &r.view, nil
+	if req.Spec.Flags&command.Write != 0 {
+		c.Tx = &r.tx
+	}
+	c.Resume, c.More = l.resume, nil
+	l.resume = nil
+	return c
+}
+
+// runAgain has a command that works in pages go on when its page is applied. It is a barrier until it is done.
+func (r *Replica) runAgain(l *lane, req *command.Request, more []byte) {
+	l.resume = append([]byte(nil), more...)
+	req.Reply.Buf = req.Reply.Buf[:0]
+	l.next--
+	l.open--
+	r.open.barrier, r.barrier = true, true
+	r.closeBatch()
 }
 
 // answerRead answers what changed nothing: at once under a lease, else when a quorum has confirmed that this replica leads.
@@ -232,7 +254,6 @@ func (r *Replica) offerBatch() {
 		return
 	}
 	if r.open.empty() {
-		r.resolveAnswers(r.open, command.Answered)
 		r.recycle(r.open)
 		r.open = nil
 		return
@@ -314,16 +335,34 @@ func (r *Replica) expireKey(key []byte) error {
 		return nil // the next round finds it, if it is still there
 	}
 	b := r.openBatch()
-	m, ok, err := r.view.Meta(key)
-	if err != nil || !ok || !m.Expired(b.ev.Wall) {
-		return err
-	}
 	r.tx.command, r.tx.group = "", r.nextGroup
-	r.nextGroup++
-	r.tx.Emit(&event.Mutation{
-		Op: event.OpExpire, Type: m.Type, Key: key, ExpireAt: m.ExpireAt, Version: m.Version, Prev: m.Version,
-		Generation: m.Generation,
-		Before: event.Before{Exists: true, Type: m.Type, ExpireAt: m.ExpireAt, Generation: m.Generation},
-	})
-	return nil
+	c := &r.ctx
+	c.Now, c.View, c.Tx, c.Replicates = b.ev.Wall, &r.view, &r.tx, r.replicates
+	emitted, err := c.Expire(key)
+	if emitted {
+		r.nextGroup++
+	}
+	return err
+}
+
+// eachKey visits a request's keys until visit returns false.
+func eachKey(req *command.Request, visit func(key []byte) bool) {
+	first, last, step := req.Spec.Keys(req.Args)
+	if first == 0 {
+		return
+	}
+	for i := first; i <= last && i < len(req.Args); i += step {
+		if !visit(req.Args[i]) {
+			return
+		}
+	}
+}
+
+// size is how many bytes a request's arguments have.
+func size(req *command.Request) int {
+	n := 0
+	for _, a := range req.Args {
+		n += len(a)
+	}
+	return n
 }

@@ -96,9 +96,11 @@ func (m *mailbox) answered(requests int) {
 type lane struct {
 	reqs []*command.Request
 	done func()
-	next int // the first request that isn't evaluated
-	open int // evaluated, not answered
-	last *batch
+	next int    // the first request that isn't evaluated
+	open int    // evaluated, not answered
+	last *batch // that the newest of those hangs on
+	// resume is where the next request goes on, if it is one that works in pages.
+	resume []byte
 	// waiting: the answer of an evaluated request depends on a confirmation that this replica still leads.
 	waiting bool
 	failed  bool // one ended Elsewhere: so does the rest

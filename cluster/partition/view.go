@@ -75,20 +75,7 @@ func (t *batchTx) Emit(m *event.Mutation) {
 	e := &b.ev.Mutations[n]
 	e.Key, e.Value, e.Before.Value = r.arena.copy(m.Key), r.arena.copy(m.Value), r.arena.copy(m.Before.Value)
 	e.Group, e.Command = t.group, t.command
-	version := event.Version{Time: b.ev.Time + int64(n), Cluster: r.self}
-	switch m.Op {
-	case event.OpSet, event.OpDel, event.OpRange:
-		e.Version, e.Floor = version, version
-		if e.ExpiryVersion.IsZero() {
-			e.ExpiryVersion = version
-		}
-	case event.OpExpireAt, event.OpPersist:
-		e.Version, e.ExpiryVersion = version, version
-	case event.OpExpire: // takes no new version
-	default:
-		e.Version = version
-	}
-	e.Tombstone = r.replicates && (m.Op == event.OpDel)
+	command.Stamp(e, event.Version{Time: b.ev.Time + int64(n), Cluster: r.self})
 	b.undo = append(b.undo, r.inflight[asString(e.Key)])
 	r.inflight[asString(e.Key)] = flightKey{batch: b, mutation: n}
 	b.bytes += len(e.Key) + len(e.Value) + len(e.Before.Value) + mutationOverhead
