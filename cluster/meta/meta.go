@@ -225,7 +225,7 @@ var clusterPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,255}$`)
 // ValidateClusterID says whether s can name a cluster: it is part of keys in the store and of versions in events.
 func ValidateClusterID(s string) error {
 	if !clusterPattern.MatchString(s) {
-		return fmt.Errorf("meta: cluster id %q: want 1 to 255 letters, digits, _, - and .", s)
+		return fmt.Errorf("meta: cluster id %q: want 1 to 255 letters, digits, dots, _ and -", s)
 	}
 	return nil
 }
