@@ -154,6 +154,7 @@ func (r *Replica) noteApplied() {
 	applied := r.store.State().Applied.Index
 	r.applied.Store(applied)
 	r.appliedWaiters.wake(applied)
+	r.watches.fire(applied, r.store)
 }
 
 // expireWaits tells the clients of batches that have been in flight for too long that their outcome isn't known. The batches stay
