@@ -12,8 +12,9 @@ import (
 //	uvarint  n, the length of what follows
 //	n bytes  raftpb.Message in protobuf
 const (
-	// frameTarget is the payload size at which a frame is closed. A larger message has a frame to itself.
-	frameTarget = 1 << 20
+	// frameTarget is the payload size at which a frame is closed, such that it fits one small buffer at both ends. A larger
+	// message has a frame to itself.
+	frameTarget = min(chunkSize, readBuffer) - headerSize
 	// maxFrameMessages bounds what a small frame can expand to in memory.
 	maxFrameMessages = 4096
 )

@@ -73,11 +73,11 @@ func (p *peer) connected(conn net.Conn) {
 // failed drops what has gathered, as it would be stale by the time of the next attempt, and waits before that.
 func (p *peer) failed(ctx context.Context, err error) {
 	p.dropQueued()
-	p.t.reports.add(p.to)
 	if text := err.Error(); text != p.lastError { // once per reason, not once per attempt
 		p.t.log.Warn("peer can't be reached", "peer", uint64(p.to), "err", err)
 		p.lastError = text
 	}
+	p.t.reports.add(p.to)
 	var remote *RemoteError
 	if errors.As(err, &remote) && remote.Status.mismatch() {
 		p.sleep(ctx, jitter(10*p.t.opts.MaxBackoff))
@@ -191,7 +191,7 @@ func (p *peer) account(b batch, err error) {
 // write hands a batch to the kernel, about writeStep bytes at a time, so that the timeout means the same for all sizes.
 func (p *peer) write(conn net.Conn, b batch) error {
 	for at := 0; at < len(b.chunks); {
-		if large := b.chunks[at].buf; len(large) > writeStep {
+		if large := b.chunks[at].buf; len(large) > largeChunkSize {
 			if err := p.writeSteps(conn, large); err != nil {
 				return err
 			}
@@ -199,7 +199,7 @@ func (p *peer) write(conn net.Conn, b batch) error {
 			continue
 		}
 		p.buffers = p.buffers[:0]
-		for size := 0; at < len(b.chunks) && size < writeStep && len(b.chunks[at].buf) <= writeStep; at++ {
+		for size := 0; at < len(b.chunks) && size < writeStep && len(b.chunks[at].buf) <= largeChunkSize; at++ {
 			p.buffers = append(p.buffers, b.chunks[at].buf)
 			size += len(b.chunks[at].buf)
 		}
@@ -212,7 +212,7 @@ func (p *peer) write(conn net.Conn, b batch) error {
 	return nil
 }
 
-// writeSteps writes a frame above writeStep.
+// writeSteps writes a frame larger than any chunk.
 func (p *peer) writeSteps(conn net.Conn, b []byte) error {
 	for len(b) > 0 {
 		step := b[:min(len(b), writeStep)]

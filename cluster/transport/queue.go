@@ -4,17 +4,26 @@ import (
 	"sync"
 )
 
-// chunkSize is the size of the buffers that frames gather in. A larger frame gets a buffer of its own, so a frame never
-// spans two and no byte is copied a second time when the queue grows.
-const chunkSize = 64 << 10
+// Frames gather in buffers of two sizes: small ones while little waits, large ones behind that. A frame larger than those
+// gets a buffer of its own, so a frame never spans two and no byte is copied a second time when the queue grows.
+const (
+	chunkSize      = 64 << 10
+	largeChunkSize = 1<<20 + 16<<10 // a message at raft's usual limit of 1 MiB, and its framing
+)
 
-var chunkPool = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
+var (
+	chunkPool      = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
+	largeChunkPool = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, largeChunkSize)} }}
+)
 
 type chunk struct{ buf []byte }
 
 func newChunk(size int) *chunk {
-	if size > chunkSize {
+	switch {
+	case size > largeChunkSize:
 		return &chunk{buf: make([]byte, 0, size)}
+	case size > chunkSize:
+		return largeChunkPool.Get().(*chunk)
 	}
 	return chunkPool.Get().(*chunk)
 }
@@ -22,9 +31,13 @@ func newChunk(size int) *chunk {
 func freeChunks(chunks []*chunk) {
 	for i, c := range chunks {
 		chunks[i] = nil
-		if cap(c.buf) == chunkSize {
-			c.buf = c.buf[:0]
+		full := cap(c.buf)
+		c.buf = c.buf[:0]
+		switch full {
+		case chunkSize:
 			chunkPool.Put(c)
+		case largeChunkSize:
+			largeChunkPool.Put(c)
 		}
 	}
 }
@@ -124,6 +137,9 @@ func (q *queue) roomLocked(size int) *chunk {
 		if c := q.mu.chunks[n-1]; cap(c.buf)-len(c.buf) >= size {
 			return c
 		}
+	}
+	if len(q.mu.chunks) > 0 {
+		size = max(size, chunkSize+1)
 	}
 	c := newChunk(size)
 	q.mu.chunks = append(q.mu.chunks, c)

@@ -29,24 +29,28 @@ type receiver struct {
 	sums []byte
 	got  int64
 
-	wmu sync.Mutex // one frame at a time: results and working frames come from two goroutines
+	// free gives the place among the incoming snapshots back: before the sender hears the result, so that its next transfer
+	// finds it free.
+	free func()
+	wmu  sync.Mutex // one frame at a time: results and working frames come from two goroutines
 }
 
 // handleSnapshot receives one snapshot, from the hello on.
 func (in *inbound) handleSnapshot(conn net.Conn, h hello) {
 	select {
 	case in.snapshots <- struct{}{}:
-		defer func() { <-in.snapshots }()
 	default:
 		in.t.metrics.snapRejected.Add(1)
 		in.refuse(conn, h, refusef(StatusBusy, "%d snapshots are being received, which is the limit: try again later",
 			cap(in.snapshots)))
 		return
 	}
+	free := sync.OnceFunc(func() { <-in.snapshots })
+	defer free()
 	if !in.welcome(conn, StatusOK, "") {
 		return
 	}
-	rc := &receiver{t: in.t, from: h.from, conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
+	rc := &receiver{t: in.t, from: h.from, conn: conn, r: bufio.NewReaderSize(conn, 64<<10), free: free}
 	if err := rc.run(); err != nil {
 		in.t.metrics.snapRejected.Add(1)
 		if errors.Is(err, ErrCorrupt) {
@@ -55,9 +59,6 @@ func (in *inbound) handleSnapshot(conn net.Conn, h hello) {
 		in.t.log.Warn("snapshot not received", "from", uint64(h.from), "group", rc.header.Group, "err", err)
 		return
 	}
-	in.t.metrics.snapReceived.Add(1)
-	in.t.log.Info("snapshot received", "from", uint64(h.from), "group", rc.header.Group,
-		"files", len(rc.files), "bytes", rc.got)
 }
 
 func (rc *receiver) run() error {
@@ -86,7 +87,11 @@ func (rc *receiver) run() error {
 		rc.fail(frameResult, err)
 		return fmt.Errorf("finish: %w", err)
 	}
-	rc.send(appendFrame(nil, frameResult, encodeStatus(frameResult, StatusOK, "")))
+	rc.t.metrics.snapReceived.Add(1)
+	rc.t.log.Info("snapshot received", "from", uint64(rc.from), "group", rc.header.Group,
+		"files", len(rc.files), "bytes", rc.got)
+	rc.free()
+	_ = rc.send(appendFrame(nil, frameResult, encodeStatus(frameResult, StatusOK, ""))) // lost: the sender asks again
 	return nil
 }
 
@@ -283,6 +288,7 @@ const drainTime = 2 * time.Second
 
 // fail tells the sender the reason and swallows what is still coming.
 func (rc *receiver) fail(kind byte, err error) {
+	rc.free()
 	if rc.send(appendFrame(nil, kind, encodeStatus(kind, statusOf(err), err.Error()))) != nil {
 		return
 	}
