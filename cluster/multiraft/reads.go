@@ -10,16 +10,17 @@ import (
 // round share one confirmation.
 type readIndexes struct {
 	number  uint64
-	asked   []func(index uint64, ok bool)
-	waiting map[uint64][]func(index uint64, ok bool)
+	asked   []func(ok bool)
+	waiting map[uint64][]func(ok bool)
 }
 
-// ReadIndex calls done with an index that the state must have reached before it may answer a read that came in before
-// the call, or with ok false when this replica doesn't lead. done is called by the loop and must not block.
-func (g *Group) ReadIndex(done func(index uint64, ok bool)) {
+// ReadIndex asks a quorum whether this replica still leads a term, and calls done with the answer. If it does, then
+// whatever it had applied at the time of the call holds everything that was acknowledged before the call, given that the state holds an
+// entry of that term. done is called by the loop and must not block.
+func (g *Group) ReadIndex(term uint64, done func(ok bool)) {
 	g.node.do(g, func() {
-		if !g.known.Leading {
-			done(0, false)
+		if !g.known.Leading || g.known.Term != term {
+			done(false)
 			return
 		}
 		g.reads.asked = append(g.reads.asked, done)
@@ -32,7 +33,7 @@ func (r *readIndexes) ask(node *raft.RawNode) {
 		return
 	}
 	if r.waiting == nil {
-		r.waiting = make(map[uint64][]func(uint64, bool))
+		r.waiting = make(map[uint64][]func(bool))
 	}
 	r.number++
 	r.waiting[r.number] = r.asked
@@ -47,7 +48,7 @@ func (r *readIndexes) ready(states []raft.ReadState) {
 		}
 		number := binary.LittleEndian.Uint64(s.RequestCtx[16:])
 		for _, done := range r.waiting[number] {
-			done(s.Index, true)
+			done(true)
 		}
 		delete(r.waiting, number)
 	}
@@ -56,12 +57,12 @@ func (r *readIndexes) ready(states []raft.ReadState) {
 // fail answers everything that waits: leadership was lost.
 func (r *readIndexes) fail() {
 	for _, done := range r.asked {
-		done(0, false)
+		done(false)
 	}
 	r.asked = nil
 	for _, waiting := range r.waiting {
 		for _, done := range waiting {
-			done(0, false)
+			done(false)
 		}
 	}
 	clear(r.waiting)

@@ -30,6 +30,7 @@ func (r *Replica) applyCommitted(c *multiraft.Committed) error {
 	}
 	err := r.commitApply()
 	r.backlog.Add(-size)
+	r.unflushed += size
 	return err
 }
 
@@ -154,7 +155,7 @@ func (r *Replica) noteApplied() {
 	applied := r.store.State().Applied.Index
 	r.applied.Store(applied)
 	r.appliedWaiters.wake(applied)
-	r.watches.fire(applied, r.store)
+	r.fireWatches(applied)
 }
 
 // expireWaits tells the clients of batches that have been in flight for too long that their outcome isn't known. The batches stay

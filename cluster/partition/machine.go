@@ -141,7 +141,7 @@ func (r *Replica) confirmReads() {
 	}
 	answers := r.unconfirmed
 	r.unconfirmed = nil
-	r.group.ReadIndex(func(_ uint64, ok bool) {
+	r.group.ReadIndex(r.term, func(ok bool) {
 		r.box.call(func() { r.confirmed(answers, ok) })
 	})
 }

@@ -35,7 +35,7 @@ func (r *Replica) Read(req *command.Request) bool {
 	rd := readers.Get().(*reader)
 	defer readers.Put(rd)
 	rd.view.store = r.store
-	if severalRows(req.Spec, req.Args) {
+	if severalRows(req.Spec, len(req.Args)) {
 		rd.view.snap = r.store.Snapshot()
 		defer func() {
 			rd.view.snap.Close()

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -96,6 +97,9 @@ type Replica struct {
 	backlog        atomic.Int64
 	published      atomic.Pointer[multiraft.Leadership]
 	appliedWaiters waiters
+	flushed        atomic.Uint64 // index up to which the store is durable
+	flushing       atomic.Bool
+	tasks          sync.WaitGroup
 
 	// offer is where the raft loop finds batches.
 	offer struct {
@@ -135,6 +139,8 @@ type Replica struct {
 	ctx         command.Context
 	expired     [][]byte
 	lastExpiry  time.Time
+	lastRetain  time.Time
+	unflushed   int64 // bytes of entries applied since the last flush began
 	free        []*batch
 }
 
@@ -169,6 +175,7 @@ func (r *Replica) join() error {
 		return fmt.Errorf("configuration in the store: %w", err)
 	}
 	fresh := state.Applied == base
+	r.flushed.Store(state.Applied.Index) // what a restart finds is durable
 	r.applied.Store(state.Applied.Index)
 	group, err := r.opts.Node.Add(multiraft.GroupConfig{
 		ID: r.opts.Group, Replica: r.opts.Replica, Nodes: r.opts.Voters,
@@ -261,8 +268,12 @@ func (r *Replica) Group() *multiraft.Group { return r.group }
 // Close leaves the raft group, ends the goroutine and closes the store, flushed so that the next start replays little.
 func (r *Replica) Close() error {
 	err := r.opts.Node.Remove(r.opts.Group)
+	if errors.Is(err, multiraft.ErrStopped) {
+		err = nil
+	}
 	close(r.stop)
 	<-r.done
+	r.tasks.Wait()
 	r.state.Lock()
 	defer r.state.Unlock()
 	if _, ferr := r.store.Flush(); err == nil {
@@ -406,3 +417,29 @@ func (r *Replica) do(ctx context.Context, f func()) error {
 		return ctx.Err()
 	}
 }
+
+// State is what the store knows of itself; false when the replica is closed.
+func (r *Replica) State() (store.State, bool) {
+	r.state.RLock()
+	defer r.state.RUnlock()
+	if r.store == nil {
+		return store.State{}, false
+	}
+	return r.store.State(), true
+}
+
+// EngineMetrics are the store's engine's; false when the replica is closed.
+func (r *Replica) EngineMetrics() (engine.Metrics, bool) {
+	r.state.RLock()
+	defer r.state.RUnlock()
+	if r.store == nil {
+		return engine.Metrics{}, false
+	}
+	return r.state.engine.Metrics(), true
+}
+
+// LogStats describes the replica's part of the log.
+func (r *Replica) LogStats() wal.GroupStats { return r.log.Stats() }
+
+// Members are the nodes of the group's replicas, by raft id.
+func (r *Replica) Members() map[uint64]transport.NodeID { return r.opts.Voters }

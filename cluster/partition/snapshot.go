@@ -62,7 +62,7 @@ func (r *Replica) Snapshot() (raftpb.Snapshot, error) {
 		s.making = true
 		s.number++
 		dir := filepath.Join(r.opts.Dir, fmt.Sprintf("%s%d", outPrefix, s.number))
-		go r.makeCheckpoint(dir)
+		r.tasks.Go(func() { r.makeCheckpoint(dir) })
 	}
 	return raftpb.Snapshot{}, raft.ErrSnapshotTemporarilyUnavailable
 }
