@@ -257,7 +257,10 @@ func TestEtcdWiped(t *testing.T) {
 				}
 				metatest.Until(t, other, "an id", func(v *meta.View) bool { return v.Revision > int64(id) })
 			}
-			f := follower{Store: s, revision: old.Revision, uid: "before"}
+			f := follower{Store: s, revision: old.Revision}
+			if above { // then only the UID tells
+				f.uid = "before"
+			}
 			if err := f.list(); err == nil {
 				t.Fatal("the other content was listed")
 			}
