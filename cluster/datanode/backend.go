@@ -119,7 +119,7 @@ func (n *Node) persistenceInfo() []resp.InfoField {
 		{Name: "loading", Value: "0"}, {Name: "aof_enabled", Value: "1"},
 		{Name: "wal_segments", Value: fmt.Sprint(s.Segments)}, {Name: "wal_bytes_on_disk", Value: fmt.Sprint(s.DiskBytes)},
 		{Name: "wal_entries", Value: fmt.Sprint(s.Entries)}, {Name: "wal_syncs", Value: fmt.Sprint(s.Syncs)},
-		{Name: "wal_bytes_written", Value: fmt.Sprint(s.BytesWritten)},
+		{Name: "wal_bytes_written", Value: fmt.Sprint(s.Bytes)},
 	}
 }
 

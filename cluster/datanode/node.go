@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -121,6 +120,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 		Log: n.log, Transport: n.transport, Logger: opts.Logger, Tick: opts.Tick, ElectionTicks: opts.ElectionTicks,
 	})
 	n.table.init()
+	n.announcer.init()
 	n.front, err = resp.New(resp.Options{
 		Backend: backend{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Config: n.config(),
 	})
@@ -149,6 +149,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	})
 	group.Go(func() error { return n.register(ctx) })
+	group.Go(func() error { return n.keepLog(ctx) })
 	group.Go(func() error { return n.followPlacement(ctx) })
 	group.Go(func() error { return n.announcer.run(ctx, n.opts.Meta, n.opts.Logger) })
 	n.serve(ctx, group)
@@ -199,7 +200,7 @@ func (n *Node) fail(err error) {
 func (n *Node) Close() error {
 	var errs []error
 	if n.transport != nil {
-		errs = append(errs, n.transport.Close())
+		n.transport.Close()
 	}
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
