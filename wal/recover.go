@@ -137,9 +137,6 @@ func (r *recovery) openSpare(path string) error {
 
 // readAll takes all frames up to the end, and returns the segment and the offset where that is.
 func (r *recovery) readAll() (tail int, off, bytes int64, err error) {
-	if r.after[0] == 0 {
-		r.seq = 0 // a new log: the first frame is 1
-	}
 	for i, s := range r.segs {
 		end, err := r.readSegment(i)
 		if err != nil {
@@ -149,8 +146,14 @@ func (r *recovery) readAll() (tail int, off, bytes int64, err error) {
 		if i == 0 && end == segmentHeaderSize && r.after[0] > 0 {
 			return 0, 0, 0, corrupt(s.name, end, "the first frame is damaged: this segment was the oldest one, so it had frames")
 		}
-		if i+1 < len(r.segs) && r.begins(i+1) {
-			continue
+		if i+1 < len(r.segs) {
+			goesOn, err := r.begins(i + 1)
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			if goesOn {
+				continue
+			}
 		}
 		return i, end, bytes, r.witness(i, end)
 	}
@@ -207,10 +210,10 @@ func (r *recovery) follows(i int, off int64, h frameHeader) bool {
 }
 
 // begins says whether segment i begins with the next frame of the log.
-func (r *recovery) begins(i int) bool {
+func (r *recovery) begins(i int) (bool, error) {
 	r.win.buf = r.win.buf[:0]
 	h, b, err := r.frame(r.segs[i], segmentHeaderSize)
-	return err == nil && b != nil && r.follows(i, segmentHeaderSize, h)
+	return b != nil && r.follows(i, segmentHeaderSize, h), err
 }
 
 // witness looks, from the end of the log on, for a frame that was written when the one missing there was durable.
