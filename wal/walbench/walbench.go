@@ -66,31 +66,63 @@ func Run(dir string, o Options) ([]Result, error) {
 	return out, nil
 }
 
-func measure(parent string, groups int, o Options) ([]Result, error) {
-	cases := []struct {
-		name string
-		run  func(dir string, groups int, o Options) (appends int, syncs int, took time.Duration, err error)
-	}{
-		{"log, first life", firstLife},
-		{"log, recycled segments", recycled},
-		{"bare append+fdatasync", bareAppend},
-		{"bare overwrite+fdatasync", bareOverwrite},
-		{"one etcd wal per group", etcdWALs},
+// subject is one thing that is measured.
+type subject struct {
+	name  string
+	syncs float64 // per append
+	// append makes one append durable: an entry and a hard state of every group.
+	append func() error
+	close  func() error
+
+	n    int
+	took time.Duration
+}
+
+// rounds is into how many slices a measurement is divided. Subjects take turns, so that a disk that is slow for a while is slow
+// for all.
+const rounds = 20
+
+func measure(parent string, groups int, o Options) (out []Result, err error) {
+	dir, err := os.MkdirTemp(parent, "walbench-")
+	if err != nil {
+		return nil, err
 	}
-	var out []Result
-	for _, c := range cases {
-		dir, err := os.MkdirTemp(parent, "walbench-")
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	makers := []func(dir string, groups int, o Options) (*subject, error){firstLife, recycled, bareAppend, bareOverwrite, etcdWALs}
+	var subjects []*subject
+	for i, newSubject := range makers {
+		s, err := newSubject(filepath.Join(dir, fmt.Sprint(i)), groups, o)
 		if err != nil {
 			return nil, err
 		}
-		appends, syncs, took, err := c.run(dir, groups, o)
-		if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
-			return nil, fmt.Errorf("%s with %d groups: %w", c.name, groups, err)
+		defer func() { err = errors.Join(err, s.close()) }()
+		subjects = append(subjects, s)
+	}
+	for range rounds {
+		for _, s := range subjects {
+			if err := s.run(o.Duration / rounds); err != nil {
+				return nil, fmt.Errorf("%s with %d groups: %w", s.name, groups, err)
+			}
 		}
-		s := took.Seconds()
-		out = append(out, Result{Name: c.name, Groups: groups, Entries: float64(appends*groups) / s, Syncs: float64(syncs) / s})
+	}
+	for _, s := range subjects {
+		appends := float64(s.n) / s.took.Seconds()
+		out = append(out, Result{Name: s.name, Groups: groups, Entries: appends * float64(groups), Syncs: appends * s.syncs})
 	}
 	return out, nil
+}
+
+func (s *subject) run(d time.Duration) error {
+	for start := time.Now(); ; {
+		if err := s.append(); err != nil {
+			return err
+		}
+		s.n++
+		if took := time.Since(start); took >= d {
+			s.took += took
+			return nil
+		}
+	}
 }
 
 // load makes the updates of each append.
@@ -121,58 +153,87 @@ func openLog(dir string) (*wal.Log, error) {
 	return wal.Open(wal.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 }
 
-func firstLife(dir string, groups int, o Options) (int, int, time.Duration, error) {
+func firstLife(dir string, groups int, o Options) (*subject, error) {
 	l, err := openLog(dir)
 	if err != nil {
-		return 0, 0, 0, err
+		return nil, err
 	}
-	n, took, err := appendFor(l, newLoad(groups, o.EntryBytes), o.Duration, 0)
-	syncs := l.Stats().Syncs
-	return n, int(syncs), took, errors.Join(err, l.Close())
+	load := newLoad(groups, o.EntryBytes)
+	return &subject{name: "log, first life", syncs: 1, close: l.Close, append: func() error { return l.Append(load.next()) }}, nil
 }
 
 // recycled first fills a log with large entries and truncates as it goes, so that what is measured goes to segments
 // written before.
-func recycled(dir string, groups int, o Options) (int, int, time.Duration, error) {
+func recycled(dir string, groups int, o Options) (*subject, error) {
 	l, err := openLog(dir)
 	if err != nil {
-		return 0, 0, 0, err
+		return nil, err
 	}
-	defer l.Close()
-	fill := newLoad(groups, max(o.EntryBytes, (1<<20)/groups))
+	fill, load := newLoad(groups, max(o.EntryBytes, (1<<20)/groups)), newLoad(groups, o.EntryBytes)
+	s := &subject{name: "log, recycled segments", syncs: 1, close: l.Close}
 	for l.Stats().Bytes < 5*(64<<20) {
-		if _, _, err := appendFor(l, fill, 0, 1); err != nil {
-			return 0, 0, 0, err
+		if err := errors.Join(l.Append(fill.next()), truncateAll(l, fill.index)); err != nil {
+			return nil, errors.Join(err, l.Close())
 		}
 	}
-	load := newLoad(groups, o.EntryBytes)
 	load.index = fill.index
-	before := l.Stats().Syncs
-	n, took, err := appendFor(l, load, o.Duration, 1024)
-	return n, int(l.Stats().Syncs - before), took, err
+	s.append = func() error {
+		err := l.Append(load.next())
+		if load.index%1024 == 0 {
+			err = errors.Join(err, truncateAll(l, load.index))
+		}
+		return err
+	}
+	return s, nil
 }
 
-// appendFor appends for that long, at least once, and truncates every so many appends.
-func appendFor(l *wal.Log, load *load, d time.Duration, truncateEvery int) (n int, took time.Duration, err error) {
-	for start := time.Now(); ; {
-		if err := l.Append(load.next()); err != nil {
-			return n, 0, err
-		}
-		n++
-		if truncateEvery > 0 && n%truncateEvery == 0 {
-			for _, g := range l.Groups() {
-				if err := g.Truncate(load.index); err != nil {
-					return n, 0, err
-				}
-			}
-		}
-		if took = time.Since(start); took >= d {
-			return n, took, nil
+func truncateAll(l *wal.Log, index uint64) error {
+	for _, g := range l.Groups() {
+		if err := g.Truncate(index); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// bytesOf is what one append of the log writes, so that the bare loops write as much.
+func bareAppend(dir string, groups int, o Options) (*subject, error) {
+	return bare("bare append+fdatasync", dir, groups, o, 0)
+}
+
+func bareOverwrite(dir string, groups int, o Options) (*subject, error) {
+	return bare("bare overwrite+fdatasync", dir, groups, o, 64<<20)
+}
+
+// bare writes and syncs as many bytes as an append of the log has; with written > 0 round and round in a file with that
+// many bytes.
+func bare(name, dir string, groups int, o Options, written int64) (*subject, error) {
+	b, err := bytesOf(dir, groups, o)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, "bare"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(f, zeros{}, written); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	off := int64(0)
+	s := &subject{name: name, syncs: 1, close: f.Close}
+	s.append = func() error {
+		if written > 0 && off+int64(len(b)) > written {
+			off = 0
+		}
+		if _, err := f.WriteAt(b, off); err != nil {
+			return err
+		}
+		off += int64(len(b))
+		return syscall.Fdatasync(int(f.Fd()))
+	}
+	return s, f.Sync()
+}
+
+// bytesOf is what one append of the log writes.
 func bytesOf(dir string, groups int, o Options) ([]byte, error) {
 	l, err := openLog(filepath.Join(dir, "size"))
 	if err != nil {
@@ -181,51 +242,7 @@ func bytesOf(dir string, groups int, o Options) ([]byte, error) {
 	load := newLoad(groups, o.EntryBytes)
 	err = errors.Join(l.Append(load.next()), l.Append(load.next()))
 	n := l.Stats().Bytes / 2
-	return make([]byte, n), errors.Join(err, l.Close())
-}
-
-func bareAppend(dir string, groups int, o Options) (int, int, time.Duration, error) {
-	return bare(dir, groups, o, 0)
-}
-
-// bareOverwrite goes round in 64 MiB that were written before.
-func bareOverwrite(dir string, groups int, o Options) (int, int, time.Duration, error) {
-	return bare(dir, groups, o, 64<<20)
-}
-
-func bare(dir string, groups int, o Options, round int64) (n, syncs int, took time.Duration, err error) {
-	b, err := bytesOf(dir, groups, o)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	f, err := os.Create(filepath.Join(dir, "bare"))
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	defer f.Close()
-	if round > 0 {
-		if _, err := io.CopyN(f, zeros{}, round); err != nil {
-			return 0, 0, 0, err
-		}
-		if err := f.Sync(); err != nil {
-			return 0, 0, 0, err
-		}
-	}
-	off := int64(0)
-	for start := time.Now(); took < o.Duration; n++ {
-		if round > 0 && off+int64(len(b)) > round {
-			off = 0
-		}
-		if _, err := f.WriteAt(b, off); err != nil {
-			return n, n, 0, err
-		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return n, n, 0, err
-		}
-		off += int64(len(b))
-		took = time.Since(start)
-	}
-	return n, n, took, nil
+	return make([]byte, n), errors.Join(err, l.Close(), os.RemoveAll(filepath.Join(dir, "size")))
 }
 
 type zeros struct{}
@@ -235,29 +252,34 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// etcdWALs saves the same, group by group, to a log of its own each, as one raft group alone would.
-func etcdWALs(dir string, groups int, o Options) (n, syncs int, took time.Duration, err error) {
+// etcdWALs saves the same, group by group, to a log of its own each, as each raft group alone would.
+func etcdWALs(dir string, groups int, o Options) (*subject, error) {
 	logs := make([]*etcdwal.WAL, groups)
 	for i := range logs {
 		w, err := etcdwal.Create(zap.NewNop(), filepath.Join(dir, fmt.Sprint(i)), nil)
 		if err != nil {
-			return 0, 0, 0, err
-		}
-		defer w.Close()
-		if err := w.SaveSnapshot(walpb.Snapshot{ConfState: &raftpb.ConfState{}}); err != nil {
-			return 0, 0, 0, err
+			return nil, err
 		}
 		logs[i] = w
+		if err := w.SaveSnapshot(walpb.Snapshot{ConfState: &raftpb.ConfState{}}); err != nil {
+			return nil, err
+		}
 	}
 	load := newLoad(groups, o.EntryBytes)
-	for start := time.Now(); took < o.Duration; n++ {
+	s := &subject{name: "one etcd wal per group", syncs: float64(groups)}
+	s.append = func() error {
 		for i, u := range load.next() {
 			if err := logs[i].Save(u.HardState, u.Entries); err != nil {
-				return n, syncs, 0, err
+				return err
 			}
-			syncs++
 		}
-		took = time.Since(start)
+		return nil
 	}
-	return n, syncs, took, nil
+	s.close = func() (err error) {
+		for _, w := range logs {
+			err = errors.Join(err, w.Close())
+		}
+		return err
+	}
+	return s, nil
 }
