@@ -395,12 +395,12 @@ func runUntilFailure(r *modelRun) (done bool, err error) {
 	done = fs.failed == ""
 	fs.failAt = 0
 	fs.mu.Unlock()
-	err = r.crash(r.rng.IntN(2) == 0)
+	err2 := r.crash(r.rng.IntN(2) == 0)
 	if old != nil {
 		old.Close()
 	}
-	if err != nil {
-		return false, err
+	if err2 != nil {
+		return false, fmt.Errorf("%s failed (%w), then: %w", fs.failed, err, err2)
 	}
 	return done, r.l.Close()
 }

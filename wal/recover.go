@@ -11,6 +11,9 @@ import (
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
+// firstSegment is the id that every log begins with.
+const firstSegment = 1
+
 // Recovery reads every segment once, from the oldest on, with bounded memory (the largest frame), and stops where the
 // frames stop. Whether that is the end of the log or damage is decided by what a frame says about those before it.
 // Let s be the sequence number that should come next.
@@ -143,8 +146,9 @@ func (r *recovery) readAll() (tail int, off, bytes int64, err error) {
 			return 0, 0, 0, err
 		}
 		bytes += end
-		if i == 0 && end == segmentHeaderSize && r.after[0] > 0 {
-			return 0, 0, 0, corrupt(s.name, end, "the first frame is damaged: this segment was the oldest one, so it had frames")
+		if i == 0 && end == segmentHeaderSize && s.id != firstSegment {
+			// Older ones are only dropped after a sync of the one being written.
+			return 0, 0, 0, corrupt(s.name, end, "the first frame is damaged: this is the oldest segment left, so it had frames")
 		}
 		if i+1 < len(r.segs) {
 			goesOn, err := r.begins(i + 1)
@@ -204,7 +208,7 @@ func (r *recovery) frame(s *segment, off int64) (h frameHeader, b []byte, err er
 // follows says whether a valid frame is the next one of the log.
 func (r *recovery) follows(i int, off int64, h frameHeader) bool {
 	if i == 0 && off == segmentHeaderSize { // nothing was read yet
-		return h.seq > r.after[0] && (r.after[0] > 0 || h.seq == 1)
+		return h.seq > r.after[0] && (h.seq == 1 || r.segs[0].id != firstSegment)
 	}
 	return h.seq == r.seq+1 && (h.life == r.life || h.flags&flagFirst != 0)
 }
