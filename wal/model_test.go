@@ -262,10 +262,11 @@ func (r *modelRun) remove() error {
 	m := maps.Clone(r.now())
 	delete(m, id)
 	r.doing = m
+	before := r.l.Stats().Frames
 	if err := r.l.RemoveGroup(id); err != nil {
 		return err
 	}
-	r.written(m, true)
+	r.written(m, r.l.Stats().Frames > before) // a group that isn't there is removed without a sync
 	return nil
 }
 
