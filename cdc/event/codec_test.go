@@ -41,7 +41,8 @@ func randomMutation(r *rand.Rand, local int64) Mutation {
 		ExpireAt: draw[int64](r, 0, 1795255300000, -1), Version: version(), Prev: version(), Floor: version(), ExpiryVersion: version(),
 		Generation: draw[uint64](r, 0, 9, math.MaxUint64), Count: draw[uint64](r, 0, 200), Group: draw[uint32](r, 0, 1, math.MaxUint32),
 		Command: draw(r, "", "set", "hincrby", "my.module"), Tombstone: r.IntN(2) == 1,
-		Before: Before{Exists: r.IntN(2) == 1, Type: Type(r.IntN(3)), ExpireAt: draw[int64](r, 0, 5), Generation: draw[uint64](r, 0, 4)},
+		Before: Before{Exists: r.IntN(2) == 1, Type: Type(r.IntN(3)), ExpireAt: draw[int64](r, 0, 5), Generation: draw[uint64](r, 0, 4),
+			Version: version(), Value: draw(r, nil, []byte("old")), Expiring: draw[uint64](r, 0, 3)},
 	}
 	if r.IntN(3) == 0 {
 		m.Origin = &Origin{Cluster: ClusterNumber(r.IntN(3)), Partition: draw[uint32](r, 0, 200), Position: Position{Term: draw[uint64](r, 0, 2), Index: draw[uint64](r, 0, 1041)}}
@@ -64,6 +65,7 @@ func toProto(ev *Event, marked bool) *eventpb.Event {
 			ExpiryVersionCluster: uint32(m.ExpiryVersion.Cluster), ExpiryVersionTime: m.ExpiryVersion.Time,
 			Generation: m.Generation, Count: m.Count, Group: m.Group, Command: m.Command, Tombstone: m.Tombstone,
 			BeforeExists: m.Before.Exists, BeforeType: eventpb.Type(m.Before.Type), BeforeExpireAt: m.Before.ExpireAt, BeforeGeneration: m.Before.Generation,
+			BeforeVersionCluster: uint32(m.Before.Version.Cluster), BeforeVersionTime: m.Before.Version.Time, BeforeValue: m.Before.Value, BeforeExpiring: m.Before.Expiring,
 		}
 		if m.Origin != nil {
 			pm.Origin = &eventpb.Origin{Cluster: uint32(m.Origin.Cluster), Partition: m.Origin.Partition, Term: m.Origin.Position.Term, Index: m.Origin.Position.Index}
@@ -100,6 +102,7 @@ func normal(ev *Event) *Event {
 	for i := range c.Mutations {
 		m := &c.Mutations[i]
 		m.Key, m.Value = append([]byte(nil), m.Key...), append([]byte(nil), m.Value...)
+		m.Before.Value = append([]byte(nil), m.Before.Value...)
 	}
 	for i := range c.Own {
 		c.Own[i].ID, c.Own[i].Value = append([]byte(nil), c.Own[i].ID...), append([]byte(nil), c.Own[i].Value...)

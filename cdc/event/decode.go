@@ -177,6 +177,14 @@ func (r *reader) rareField(m *Mutation, tag uint64, spare **Origin) {
 		m.Before.Generation = r.varint()
 	case tagOrigin:
 		r.origin(m, spare)
+	case tagBeforeCluster:
+		m.Before.Version.Cluster = ClusterNumber(r.varint())
+	case tagBeforeTime:
+		m.Before.Version.Time = r.fixed()
+	case tagBeforeValue:
+		m.Before.Value = r.bytes()
+	case tagBeforeExpiring:
+		m.Before.Expiring = r.varint()
 	default:
 		r.skip(tag)
 	}

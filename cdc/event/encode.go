@@ -51,7 +51,8 @@ func sizeMutation(m *Mutation, marks uint64) int {
 		sizeVersion(1, m.Prev) + sizeVarint(1, uint64(m.Group)) + sizeBytes(1, len(m.Command)) +
 		sizeBool(1, m.Before.Exists) + sizeVarint(1, uint64(m.Before.Type)) + sizeVarint(1, uint64(m.Before.ExpireAt)) +
 		sizeVarint(1, uint64(m.ExpireAt)) +
-		sizeVarint(2, m.Generation) + sizeVarint(2, m.Count) + sizeBool(2, m.Tombstone) + sizeVarint(2, m.Before.Generation)
+		sizeVarint(2, m.Generation) + sizeVarint(2, m.Count) + sizeBool(2, m.Tombstone) + sizeVarint(2, m.Before.Generation) +
+		sizeVersion(2, m.Before.Version) + sizeBytes(2, len(m.Before.Value)) + sizeVarint(2, m.Before.Expiring)
 	if marks&markVersionTime == 0 {
 		n += sizeFixed(1, m.Version.Time)
 	}
@@ -101,7 +102,10 @@ func appendMutation(dst []byte, m *Mutation, marks uint64) []byte {
 	if m.Origin != nil {
 		dst = appendOrigin(dst, m.Origin)
 	}
-	return dst
+	dst = putVarint(dst, tagBeforeCluster, uint64(m.Before.Version.Cluster))
+	dst = putFixed(dst, tagBeforeTime, m.Before.Version.Time)
+	dst = putBytes(dst, tagBeforeValue, m.Before.Value)
+	return putVarint(dst, tagBeforeExpiring, m.Before.Expiring)
 }
 
 func sizeOrigin(o *Origin) int {

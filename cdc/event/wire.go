@@ -72,6 +72,10 @@ const (
 	tagTombstone        = 22<<3 | varintType
 	tagBeforeGeneration = 23<<3 | varintType
 	tagOrigin           = 24<<3 | bytesType
+	tagBeforeCluster    = 25<<3 | varintType
+	tagBeforeTime       = 26<<3 | fixed64Type
+	tagBeforeValue      = 27<<3 | bytesType
+	tagBeforeExpiring   = 28<<3 | varintType
 )
 
 // Marks spare the versions that follow from others their nine to eleven bytes.

@@ -327,6 +327,10 @@ type Mutation struct {
 	Tombstone            bool    `protobuf:"varint,22,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
 	BeforeGeneration     uint64  `protobuf:"varint,23,opt,name=before_generation,json=beforeGeneration,proto3" json:"before_generation,omitempty"`
 	Origin               *Origin `protobuf:"bytes,24,opt,name=origin,proto3" json:"origin,omitempty"` // absent: made here
+	BeforeVersionCluster uint32  `protobuf:"varint,25,opt,name=before_version_cluster,json=beforeVersionCluster,proto3" json:"before_version_cluster,omitempty"`
+	BeforeVersionTime    int64   `protobuf:"fixed64,26,opt,name=before_version_time,json=beforeVersionTime,proto3" json:"before_version_time,omitempty"`
+	BeforeValue          []byte  `protobuf:"bytes,27,opt,name=before_value,json=beforeValue,proto3" json:"before_value,omitempty"`
+	BeforeExpiring       uint64  `protobuf:"varint,28,opt,name=before_expiring,json=beforeExpiring,proto3" json:"before_expiring,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
@@ -529,6 +533,34 @@ func (x *Mutation) GetOrigin() *Origin {
 	return nil
 }
 
+func (x *Mutation) GetBeforeVersionCluster() uint32 {
+	if x != nil {
+		return x.BeforeVersionCluster
+	}
+	return 0
+}
+
+func (x *Mutation) GetBeforeVersionTime() int64 {
+	if x != nil {
+		return x.BeforeVersionTime
+	}
+	return 0
+}
+
+func (x *Mutation) GetBeforeValue() []byte {
+	if x != nil {
+		return x.BeforeValue
+	}
+	return nil
+}
+
+func (x *Mutation) GetBeforeExpiring() uint64 {
+	if x != nil {
+		return x.BeforeExpiring
+	}
+	return 0
+}
+
 // Origin says where a mutation was first made.
 type Origin struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -673,7 +705,7 @@ const file_event_proto_rawDesc = "" +
 	"\x03own\x18\x06 \x03(\v2\x19.zankv.event.v1.OwnChangeR\x03own\"5\n" +
 	"\vClusterName\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"\xd0\x06\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\x82\b\n" +
 	"\bMutation\x12\"\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x12.zankv.event.v1.OpR\x02op\x12(\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x14.zankv.event.v1.TypeR\x04type\x12\x10\n" +
@@ -703,7 +735,11 @@ const file_event_proto_rawDesc = "" +
 	"\x05count\x18\x15 \x01(\x04R\x05count\x12\x1c\n" +
 	"\ttombstone\x18\x16 \x01(\bR\ttombstone\x12+\n" +
 	"\x11before_generation\x18\x17 \x01(\x04R\x10beforeGeneration\x12.\n" +
-	"\x06origin\x18\x18 \x01(\v2\x16.zankv.event.v1.OriginR\x06origin\"j\n" +
+	"\x06origin\x18\x18 \x01(\v2\x16.zankv.event.v1.OriginR\x06origin\x124\n" +
+	"\x16before_version_cluster\x18\x19 \x01(\rR\x14beforeVersionCluster\x12.\n" +
+	"\x13before_version_time\x18\x1a \x01(\x10R\x11beforeVersionTime\x12!\n" +
+	"\fbefore_value\x18\x1b \x01(\fR\vbeforeValue\x12'\n" +
+	"\x0fbefore_expiring\x18\x1c \x01(\x04R\x0ebeforeExpiring\"j\n" +
 	"\x06Origin\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\rR\acluster\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x12\n" +
