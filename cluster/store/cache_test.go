@@ -77,6 +77,39 @@ func TestLargeRowsAreNotCached(t *testing.T) {
 	}
 }
 
+// TestSmallThenLargeInOneCommit: the large row, which the cache doesn't take, must take out the small one that came before it.
+func TestSmallThenLargeInOneCommit(t *testing.T) {
+	w := newWorld()
+	s := openStore(t, memEngine(t), NewCache(1))
+	s.SetCaching(true)
+	a := s.NewApply()
+	w.begin()
+	w.set("k", "small", 0)
+	w.set("k", string(make([]byte, 70<<10)), 0)
+	gather(t, a, w.end())
+	must(t, a.Commit())
+	sameAsModel(t, s, w, nil, "k", false)
+}
+
+// TestCachingFromBetween: a partition that becomes leader between gathering an entry and committing it, and reads the key
+// meanwhile, has the old row in the cache then, but not after the commit.
+func TestCachingFromBetween(t *testing.T) {
+	w := newWorld()
+	s := openStore(t, memEngine(t), NewCache(1))
+	a := s.NewApply()
+	for range 2 {
+		w.begin()
+		w.set("k", fmt.Sprint("v", w.clock), 0)
+		gather(t, a, w.end())
+		s.SetCaching(true)
+		_, _, _, err := s.LoadMeta(nil, []byte("k"))
+		must(t, err)
+		must(t, a.Commit())
+		sameAsModel(t, s, w, nil, "k", false)
+		s.SetCaching(false)
+	}
+}
+
 // TestReadsNeverGoBackward: while one goroutine applies, readers of one key through cache, engine, iterator and State only see it
 // grow, and never less than the State that they have seen.
 func TestReadsNeverGoBackward(t *testing.T) {
