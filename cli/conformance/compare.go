@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/zankv/zankv/cluster/command/commandtest"
 )
 
 // pair runs command lines against both targets.
@@ -29,7 +31,7 @@ func (p *pair) reset() {
 // line sends one line to both and compares.
 func (p *pair) line(line string) {
 	p.tb.Helper()
-	p.do(Words(line)...)
+	p.do(commandtest.Words(line)...)
 }
 
 func (p *pair) do(args ...[]byte) {

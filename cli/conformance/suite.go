@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/command/commandtest"
 )
 
 // Run runs the whole suite: ours against the oracle, both speaking the same protocol, both with a key space of their own,
@@ -108,14 +109,14 @@ func differences(t *testing.T, ours, oracle Target) {
 		p := &pair{tb: t, ours: ours, oracle: oracle}
 		p.reset()
 		for _, line := range d.Setup {
-			ours.Do(Words(line)...)
-			oracle.Do(Words(line)...)
+			ours.Do(commandtest.Words(line)...)
+			oracle.Do(commandtest.Words(line)...)
 		}
 		for _, side := range []struct {
 			name, want string
 			target     Target
 		}{{"ours", d.Ours, ours}, {"Redis", d.Redis, oracle}} {
-			if got := side.target.Do(Words(d.Line)...); !strings.HasPrefix(string(got), side.want) {
+			if got := side.target.Do(commandtest.Words(d.Line)...); !strings.HasPrefix(string(got), side.want) {
 				t.Errorf("%.60s: %s says %.100q, and the table (%s) %q", d.Line, side.name, got, d.Reason, side.want)
 			}
 		}
