@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -27,6 +26,9 @@ func Run(t *testing.T, ours, oracle Target, seed uint64) {
 	t.Run("descriptions", func(t *testing.T) { descriptions(t, ours, oracle) })
 	t.Run("options", func(t *testing.T) { options(t, ours, oracle, seed) })
 	t.Run("differences", func(t *testing.T) { differences(t, ours, oracle) })
+	t.Run("patterns", func(t *testing.T) { patterns(t, ours, oracle, seed) })
+	t.Run("numbers", func(t *testing.T) { numbers(t, ours, oracle, seed) })
+	t.Run("expiry passes", func(t *testing.T) { expiryPasses(t, ours, oracle) })
 	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed) })
 }
 
@@ -133,7 +135,7 @@ func random(t *testing.T, ours, oracle Target, seed uint64) {
 		for range 300 {
 			p.do(g.next()...)
 			if t.Failed() {
-				t.Fatal(fmt.Sprintf("seed %d", seed))
+				t.FailNow()
 			}
 		}
 	}
