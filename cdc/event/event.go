@@ -111,6 +111,12 @@ type Before struct {
 	Type       Type   // its type
 	ExpireAt   int64  // its expiry in ms since 1970, 0 for none
 	Generation uint64 // its generation, for collections
+	// Version is that of its value. OpExpireAt and OpPersist need it, as Mutation.Version is the expiry's there; others may leave it out.
+	Version Version
+	// Value is Meta.Value as it was, for OpExpireAt and OpPersist only: they write the whole meta row again.
+	Value []byte
+	// Expiring is, for OpRange only, how many of the keys removed had an expiry. Mutation.Count is how many were removed.
+	Expiring uint64
 }
 
 // Mutation is one change to one register of one key. Slices are borrowed: a decoded mutation's point into the buffer
@@ -134,7 +140,7 @@ type Mutation struct {
 	ExpiryVersion Version
 	// Generation separates the elements of the lives of a collection's key; 0 for strings.
 	Generation uint64
-	// Count is the number of elements of a collection after the mutation.
+	// Count is the number of elements of a collection after the mutation; of OpRange the number of keys removed.
 	Count uint64
 	// Group is shared by the mutations of one command or transaction of an event.
 	Group uint32
@@ -167,6 +173,12 @@ type Event struct {
 	Mutations []Mutation
 	// Own changes the partition's own rows. An entry with only these is no event of the feed.
 	Own []OwnChange
+}
+
+// InFeed says whether the entry that holds ev, proposed in entryTerm, is an event of the feed and of the chain. Entries that are not: those
+// evaluated in another term, which apply rejects as a whole, and those that change nothing but the partition's own rows.
+func (ev *Event) InFeed(entryTerm uint64) bool {
+	return ev.Term == entryTerm && len(ev.Mutations) > 0
 }
 
 // OwnKind says which of the partition's own rows a change concerns. The numbers are on disk: never renumber.
@@ -203,7 +215,8 @@ type Meta struct {
 	ExpiryVersion Version
 	Generation    uint64
 	Count         uint64
-	Value         []byte // strings only
+	// Value is a string's value; of a collection, what its type keeps in the meta row (see cluster/store), mostly nothing.
+	Value []byte
 }
 
 // Expired says whether the key is to be treated as absent at now (ms since 1970).

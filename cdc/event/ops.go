@@ -1,0 +1,57 @@
+package event
+
+import "strconv"
+
+// Names of ops and types, as the JSON shows them. An unknown number shows as "op9" or "type9".
+var opNames = [...]string{
+	OpSet: "set", OpValue: "setvalue", OpDel: "del", OpExpire: "expire", OpExpireAt: "expireat", OpPersist: "persist", OpRange: "range",
+}
+
+var typeNames = [...]string{
+	TypeNone: "none", TypeString: "string", TypeHash: "hash", TypeList: "list", TypeSet: "set", TypeZSet: "zset", TypeBitmap: "bitmap",
+}
+
+// String is the op's name in the JSON.
+func (o Op) String() string {
+	if int(o) < len(opNames) && opNames[o] != "" {
+		return opNames[o]
+	}
+	return "op" + strconv.Itoa(int(o))
+}
+
+// String is the type's name in the JSON.
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return "type" + strconv.Itoa(int(t))
+}
+
+// showsValue says whether the JSON has the mutation's value: the string, or the end of a range.
+func (o Op) showsValue() bool { return o == OpSet || o == OpValue || o == OpRange }
+
+func parseOp(s []byte) (Op, bool) {
+	n, ok := parseName(s, opNames[:], "op")
+	return Op(n), ok && n != 0
+}
+
+func parseType(s []byte) (Type, bool) {
+	n, ok := parseName(s, typeNames[:], "type")
+	return Type(n), ok
+}
+
+func parseName(s []byte, names []string, unknown string) (uint8, bool) {
+	for i, name := range names {
+		if name != "" && string(s) == name {
+			return uint8(i), true
+		}
+	}
+	if len(s) <= len(unknown) || string(s[:len(unknown)]) != unknown {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(s[len(unknown):]), 10, 8)
+	if err != nil || int(n) < len(names) {
+		return 0, false
+	}
+	return uint8(n), true
+}
