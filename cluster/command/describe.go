@@ -65,7 +65,7 @@ func replyInfo(r *Reply, wanted [][]byte) {
 		if s := byFullName(name); s != nil {
 			s.reply(r)
 		} else {
-			r.NullArray()
+			r.Null()
 		}
 	}
 }
@@ -82,7 +82,7 @@ func (s *Spec) reply(r *Reply) {
 	s.replyCategories(r)
 	replyStrings(r, s.Tips)
 	s.replyKeySpecs(r)
-	r.Array(len(s.Subcommands))
+	r.Set(len(s.Subcommands))
 	for _, sub := range s.Subcommands {
 		sub.reply(r)
 	}

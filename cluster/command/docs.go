@@ -1,6 +1,9 @@
 package command
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 func replyWords(r *Reply, words string) {
 	list := strings.Fields(words)
@@ -24,7 +27,8 @@ func replyList(r *Reply, args [][]byte) {
 		category := strings.ToLower(string(args[2]))
 		keep = func(s *Spec) bool { return s.inCategory(category) }
 	case equalFold(args[1], "pattern"):
-		keep = func(s *Spec) bool { return Match(args[2], []byte(s.Name)) }
+		pattern := bytes.ToLower(args[2])
+		keep = func(s *Spec) bool { return Match(pattern, []byte(s.Name)) }
 	default:
 		r.Error(ErrSyntax)
 		return
@@ -35,7 +39,10 @@ func replyList(r *Reply, args [][]byte) {
 			list = append(list, s.Name)
 		}
 	})
-	replyStrings(r, list)
+	r.Array(len(list))
+	for _, name := range list {
+		r.BulkString(name)
+	}
 }
 
 // visit calls f for every command that a filter of COMMAND LIST looks at, subcommands included.

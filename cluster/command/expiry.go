@@ -111,7 +111,7 @@ func (c *Context) ttl(unit, base int64) error {
 	case unit == 1:
 		c.Reply.Int(r.ExpireAt - base)
 	default:
-		c.Reply.Int((r.ExpireAt - base + unit/2) / unit)
+		c.Reply.Int(int64((uint64(r.ExpireAt-base) + uint64(unit/2)) / uint64(unit)))
 	}
 	return err
 }
