@@ -1,8 +1,6 @@
 package event
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Promise is one of the feed's (DESIGN.md §7). A Violation names the one that was broken.
 type Promise string
@@ -48,7 +46,7 @@ type Validator struct {
 	of      uint32
 	time    int64
 	digests []Digest
-	skip    bool // the event's first lines were cut off by a reconnect
+	tail    bool // a reconnect gave only the event's last lines again
 
 	scratch Scratch
 }
@@ -156,27 +154,27 @@ func (v *Validator) Bookmark(position Position) error {
 
 // Line takes the next line of the JSON; names are those of the parser that read it.
 func (v *Validator) Line(l *Line, names Names) error {
-	if v.skip && (l.Seq == 0 || l.Stamp.Position != v.line.Position) {
-		v.skip, v.digests = false, v.digests[:0]
+	if v.begins(l) {
+		v.line, v.of, v.time, v.digests = l.Stamp, l.Of, l.Time, v.digests[:0]
+		v.tail = v.repeats(l) && l.Seq > 0
 	}
-	if len(v.digests) == 0 && !v.skip {
-		v.line, v.of, v.time = l.Stamp, l.Of, l.Time
-		v.skip = v.AllowReplays && l.Seq > 0 && v.started && l.Stamp.Position.Compare(v.stamp.Position) <= 0
-	}
-	switch {
-	case v.skip:
-		return v.skippedLine(l)
-	case v.AllowReplays && l.Seq == 0 && len(v.digests) > 0 && l.Stamp == v.line:
-		v.digests = v.digests[:0] // the event begins again: what came of it didn't count yet
-	case l.Stamp.Position != v.line.Position:
+	if l.Stamp.Position != v.line.Position {
 		return violation(Atomic, v.line.Position, "%d of %d mutations came before %s", len(v.digests), v.of, l.Stamp.Position)
-	case int(l.Seq) != len(v.digests):
-		return violation(Atomic, l.Stamp.Position, "mutation %d came where %d of %d was due", l.Seq, len(v.digests), v.of)
 	}
 	if l.Stamp != v.line || l.Of != v.of || l.Time != v.time {
-		return violation(Atomic, l.Stamp.Position, "mutation %d says otherwise than mutation 0 of the event's header or chain", l.Seq)
+		return violation(Atomic, l.Stamp.Position, "mutation %d gives the event another header or chain than those before it", l.Seq)
 	}
-	v.digests = append(v.digests, DigestOf(&l.Mutation, names, &v.scratch))
+	if v.tail {
+		return v.endOfTail(l)
+	}
+	d := DigestOf(&l.Mutation, names, &v.scratch)
+	switch have := uint32(len(v.digests)); {
+	case v.AllowReplays && l.Seq < have && d == v.digests[l.Seq]:
+		v.digests = v.digests[:l.Seq] // a reconnect in the middle of the event
+	case l.Seq != have:
+		return violation(Atomic, l.Stamp.Position, "mutation %d came where %d of %d was due", l.Seq, have, v.of)
+	}
+	v.digests = append(v.digests, d)
 	if len(v.digests) < int(v.of) {
 		return nil
 	}
@@ -185,20 +183,30 @@ func (v *Validator) Line(l *Line, names Names) error {
 	return err
 }
 
-// skippedLine takes a line of a replayed event whose first lines didn't come again. What it says of the event counts once its last line is here.
-func (v *Validator) skippedLine(l *Line) error {
-	if l.Stamp != v.line || l.Of != v.of || l.Time != v.time {
-		return violation(Atomic, l.Stamp.Position, "mutation %d says otherwise than those before it of the event's header or chain", l.Seq)
+// begins says whether a line is the first one seen of an event. After a reconnect that is possible while another event isn't whole: what
+// came of that doesn't count.
+func (v *Validator) begins(l *Line) bool {
+	if !v.tail && len(v.digests) == 0 {
+		return true
 	}
+	return v.AllowReplays && l.Stamp.Position != v.line.Position && (v.tail || v.repeats(l))
+}
+
+func (v *Validator) repeats(l *Line) bool {
+	return v.AllowReplays && v.started && l.Stamp.Position.Compare(v.stamp.Position) <= 0
+}
+
+// endOfTail takes a line of a replayed event whose first lines didn't come again. What it says of the event counts once the last line is here.
+func (v *Validator) endOfTail(l *Line) error {
 	if l.Seq+1 < l.Of {
 		return nil
 	}
-	v.skip, v.replaying = false, false // a new run begins
+	v.tail, v.replaying = false, false // a new run begins
 	_, err := v.next(&v.line, func(Chain) Chain { return v.line.Chain }, nil)
 	return err
 }
 
-// End says that no more lines come: an event that isn't whole, or a replay that broke off, is a violation.
+// End says that no more lines come: an event that isn't whole is then a violation.
 func (v *Validator) End() error {
 	if len(v.digests) > 0 {
 		return violation(Atomic, v.line.Position, "%d of %d mutations came before the end", len(v.digests), v.of)
