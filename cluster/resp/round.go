@@ -128,7 +128,17 @@ func (c *conn) finish() {
 	if c.open > 0 {
 		c.runLanes()
 	}
-	biggest := 0
+	biggest, held := 0, int64(0)
+	for _, k := range c.calls[:c.used] {
+		held += int64(len(k.Reply.Buf))
+	}
+	if held > writeChunk {
+		if !c.srv.budget.take(held) {
+			c.drop(errBuffersAreFull)
+		} else {
+			defer c.srv.budget.take(-held)
+		}
+	}
 	for _, k := range c.queue {
 		c.emit(k)
 		biggest = max(biggest, len(k.Reply.Buf))
