@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -88,6 +87,6 @@ func redisBenchmark(b *testing.B, addr, test, pipeline string) float64 {
 			return v
 		}
 	}
-	b.Fatal(fmt.Sprintf("redis-benchmark said %q", out))
+	b.Fatalf("redis-benchmark said %q", out)
 	return 0
 }

@@ -18,7 +18,7 @@ const (
 	flushAt      = 64 << 10 // replies are written as soon as there are so many bytes
 	writeChunk   = 256 << 10
 	roundLimit   = 1024      // commands of a round
-	bigReply     = 256 << 10 // see deferredReads
+	bigReply     = 256 << 10 // see limitDeferred
 	keepArgs     = 4096
 	replyOn      = 0
 	replyOff     = 1
@@ -57,7 +57,7 @@ type conn struct {
 	round         // what is in work
 	spec          *command.Spec
 	specCalls     uint64
-	deferredReads int // reads that may wait behind writes in a round: see conn.defer
+	deferredReads int // reads that may wait behind writes in a round: see limitDeferred
 	counts        connCounts
 
 	mem      atomic.Int64 // what was taken from the node's budget
@@ -80,7 +80,7 @@ func newConn(s *Server, nc net.Conn, kind PortKind, namespace string) *conn {
 		buf:    make([]byte, 0, firstBuffer),
 		parser: newParser(s.opt.MaxBulk, s.opt.MaxQuery),
 	}
-	c.deferredReads = roundLimit
+	c.deferredReads = firstDeferred
 	c.wake = make(chan struct{}, 1)
 	c.lane1done = c.laneDone
 	c.active.Store(s.tick.Load())
