@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -108,7 +109,7 @@ const openAtOnce = 8
 func (n *Node) reconcile(view *meta.View) error {
 	var group errgroup.Group
 	group.SetLimit(openAtOnce)
-	for _, nv := range view.Namespaces() {
+	for _, nv := range view.Namespaces {
 		ns := n.table.put(&nv.Namespace)
 		for i := range nv.Partitions {
 			p := &nv.Partitions[i].Placement
@@ -150,7 +151,7 @@ func (n *Node) openReplica(ns *namespace, number int, p *meta.Placement) error {
 func (n *Node) retention(m *meta.Namespace) partition.Retention {
 	r := n.opts.Retention
 	if m.RetainSeconds > 0 {
-		r.Age = seconds(m.RetainSeconds)
+		r.Age = time.Duration(m.RetainSeconds) * time.Second
 	}
 	if m.RetainBytes > 0 {
 		r.Bytes = m.RetainBytes

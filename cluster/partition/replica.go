@@ -443,3 +443,6 @@ func (r *Replica) LogStats() wal.GroupStats { return r.log.Stats() }
 
 // Members are the nodes of the group's replicas, by raft id.
 func (r *Replica) Members() map[uint64]transport.NodeID { return r.opts.Voters }
+
+// Partition is the replica's number within its namespace.
+func (r *Replica) Partition() uint32 { return r.opts.Partition }

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,9 @@ const (
 	replySkipOne = 3 // the one after it
 )
 
+// busy is later than any tick.
+const busy = math.MaxInt64
+
 // conn is one client. Everything but what is atomic or under mu belongs to the goroutine of serve.
 type conn struct {
 	srv  *Server
@@ -42,7 +46,7 @@ type conn struct {
 	ns       *Namespace // the same, looked up for this round; nil when there is none any more
 	authed   bool       // the bound namespace's password was given
 	strict   bool       // it has yet to be given
-	prefix   string // name of the last namespace that a key named (shared port)
+	prefix   string     // name of the last namespace that a key named (shared port)
 	resp3    bool
 	readonly bool // READONLY
 	reply    uint8
@@ -56,7 +60,7 @@ type conn struct {
 	counts        connCounts
 
 	mem      atomic.Int64 // what was taken from the node's budget
-	active   atomic.Int64 // tick at which the last round began
+	active   atomic.Int64 // tick at which waiting for the client began, busy while a round is in work
 	writing  atomic.Int64 // tick at which the write in progress began, 0: none
 	last     atomic.Pointer[command.Spec]
 	commands atomic.Uint64
@@ -166,14 +170,15 @@ func (c *conn) fill() bool {
 		c.flush()
 		return false
 	}
+	c.active.Store(c.srv.tick.Load())
 	n, err := c.nc.Read(c.buf[len(c.buf):cap(c.buf)])
+	c.active.Store(busy)
 	if n <= 0 || c.srv.stopping.Load() {
 		_ = err // end of stream, timeout, reset: all mean that the client is done, or that it is done with
 		return false
 	}
 	c.buf = c.buf[:len(c.buf)+n]
 	c.counts.in += uint64(n)
-	c.active.Store(c.srv.tick.Load())
 	return true
 }
 

@@ -16,8 +16,8 @@ type call struct {
 	command.Request
 	ns        *Namespace
 	partition int
-	prefixed  bool // the key came with its namespace in front
-	skip      bool // CLIENT REPLY: the client wants no reply
+	prefixed  bool     // the key came with its namespace in front
+	skip      bool     // CLIENT REPLY: the client wants no reply
 	args      [][]byte // memory for a part's own arguments
 	rest      []byte   // elements of a part's array that aren't gathered yet
 	parts     []*call

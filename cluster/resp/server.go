@@ -187,7 +187,7 @@ func (s *Server) sweep(tick int64) {
 		case since > 0 && tick-since > stuck:
 			s.stats.stuck.Add(1)
 			c.nc.SetDeadline(time.Unix(1, 0))
-		case since == 0 && idle > 0 && tick-c.active.Load() > idle && !c.busy.Load():
+		case since == 0 && idle > 0 && tick-c.active.Load() > idle:
 			s.stats.idle.Add(1)
 			c.nc.SetReadDeadline(time.Unix(1, 0))
 		}

@@ -22,7 +22,8 @@ type Apply struct {
 	key, row []byte
 	rows     []span // meta rows in the batch, for the cache
 	dropped  bool   // a range delete: nothing cached before it holds
-	chain    event.Chainer
+	stamp    event.Stamp
+	scratch  event.Scratch
 }
 
 // span is where a meta row lies in the batch: its key, and the value after it; size is 0 for a row removed.
@@ -32,7 +33,11 @@ type span struct{ key, keyEnd, row, rowEnd int }
 const keepBatch = 8 << 20
 
 // NewApply makes one. It is empty.
-func (s *Store) NewApply() *Apply { return &Apply{s: s} }
+func (s *Store) NewApply() *Apply {
+	a := &Apply{s: s}
+	a.stamp.Cluster, a.stamp.Namespace, a.stamp.Partition = s.id.Cluster, s.id.Namespace, s.id.Partition
+	return a
+}
 
 // Len is the size in bytes of the rows gathered, Count the number of entries.
 func (a *Apply) Len() int   { return a.batch.Len() }

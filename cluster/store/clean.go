@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -107,13 +108,16 @@ func (c *cleaner) expiries(job, row []byte) error {
 	if f.bad {
 		return corruptf("clean-up row of a range: % x", row[:min(len(row), 64)])
 	}
-	from := c.s.sweep
-	if len(from) == 0 {
-		from = []byte{famExpiry}
+	sweep := &c.s.sweep
+	if !bytes.Equal(sweep.job, job) {
+		sweep.job = append(sweep.job[:0], job...)
+		sweep.at = append(sweep.at[:0], famExpiry)
 	}
-	err := scan(c.s.engine, from, []byte{famExpiry + 1}, func(at, _ []byte) (bool, error) {
+	done := true
+	err := scan(c.s.engine, sweep.at, []byte{famExpiry + 1}, func(at, _ []byte) (bool, error) {
 		if c.left <= 0 {
-			c.s.sweep = append(c.s.sweep[:0], at...)
+			done = false
+			sweep.at = append(sweep.at[:0], at...)
 			return false, nil
 		}
 		c.left--
@@ -128,10 +132,10 @@ func (c *cleaner) expiries(job, row []byte) error {
 		c.batch.Delete(at)
 		return true, nil
 	})
-	if err != nil || c.left <= 0 {
+	if err != nil || !done {
 		return err
 	}
-	c.s.sweep = c.s.sweep[:0]
+	sweep.job = sweep.job[:0]
 	c.batch.Delete(job)
 	c.left--
 	return nil

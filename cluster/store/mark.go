@@ -21,7 +21,7 @@ type Mark struct {
 // 0 with the first entry, and those that Apply.Mark asks for.
 const (
 	markEvery = 256
-	markSize  = 1 + 8 + 8 + event.ChainSize
+	markSize  = 1 + 8 + 8 + len(event.Chain{})
 )
 
 func appendMark(dst []byte, last event.Position, chain event.Chain) []byte {

@@ -41,22 +41,19 @@ func (a *Apply) project(pos event.Position, ev *event.Event) error {
 	if len(ev.Mutations) == 0 {
 		return nil // not an event of the feed
 	}
-	return a.link(pos, ev)
+	a.link(pos, ev)
+	return nil
 }
 
 // link adds an event to the chain.
-func (a *Apply) link(pos event.Position, ev *event.Event) error {
-	next, err := a.next(pos, ev)
-	if err != nil {
-		return err
-	}
-	a.state.Chain = next
+func (a *Apply) link(pos event.Position, ev *event.Event) {
+	a.stamp.Position, a.stamp.Prev = pos, a.state.LastEvent
+	a.state.Chain = event.NextChain(a.state.Chain, &a.stamp, ev, a.state.Clusters, &a.scratch)
 	a.state.LastEvent = pos
 	a.state.Events++
 	if a.state.Events%markEvery == 0 {
 		a.putMark(pos.Index)
 	}
-	return nil
 }
 
 func (a *Apply) name(names []event.ClusterName) error {

@@ -37,7 +37,7 @@ type State struct {
 	// ConfState is raft's, marshalled, opaque here; nil until SetConfState.
 	ConfState []byte
 	// Clusters are the cluster ids by number; those that have none are empty, as number 0.
-	Clusters []string
+	Clusters event.Names
 }
 
 // ClusterID is the id of the cluster with this number; ok is false if it has none.
@@ -52,10 +52,10 @@ func (s *State) ClusterID(n event.ClusterNumber) (id string, ok bool) {
 // maxClusters bounds cluster numbers: they are an index into a slice.
 const maxClusters = 1 << 16
 
-// nameCluster returns clusters with the name added. The slice that came in is not changed where it is longer than n already.
-func nameCluster(clusters []string, n event.ClusterNumber, id string) ([]string, error) {
-	if n == 0 || n >= maxClusters || id == "" {
-		return clusters, eventf("cluster number %d for %q: want a number in [1, %d) and an id", n, id, maxClusters)
+// nameCluster returns the names with one added, in memory of its own: the ones that came in may be in use as a State's.
+func nameCluster(clusters event.Names, n event.ClusterNumber, id string) (event.Names, error) {
+	if n == 0 || n > maxClusters || id == "" {
+		return clusters, eventf("cluster number %d for %q: want a number in [1, %d] and an id", n, id, maxClusters)
 	}
 	if int(n) < len(clusters) && clusters[n] != "" {
 		if clusters[n] != id {
@@ -63,7 +63,7 @@ func nameCluster(clusters []string, n event.ClusterNumber, id string) ([]string,
 		}
 		return clusters, nil
 	}
-	named := make([]string, max(len(clusters), int(n)+1))
+	named := make(event.Names, max(len(clusters), int(n)+1))
 	copy(named, clusters)
 	named[n] = id
 	return named, nil

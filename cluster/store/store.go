@@ -18,8 +18,8 @@ type Store struct {
 	// epoch is the store's in the cache, 0 while it doesn't cache. Written by the goroutine that applies.
 	epoch atomic.Uint64
 	state atomic.Pointer[State]
-	// sweep is how far Clean has come in the expiry index; of the goroutine that applies.
-	sweep []byte
+	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
+	sweep struct{ job, at []byte }
 }
 
 // Open reads a partition's own rows; a fresh engine is an empty store. The engine stays the caller's to close. cache may be
