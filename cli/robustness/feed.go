@@ -36,8 +36,7 @@ type Tail struct {
 
 // StartTail starts one.
 func StartTail(binary string, nodes []string, namespace string, partition int) (*Tail, error) {
-	t := &Tail{Partition: partition, done: make(chan struct{})}
-	t.mu.changed, t.mu.seen = make(chan struct{}), map[string]event.Position{}
+	t := newTail(partition)
 	t.cmd = exec.Command(binary, "tail", "--nodes", strings.Join(nodes, ","), "--namespace", namespace,
 		"--partition", strconv.Itoa(partition), "--from", "earliest", "--follow", "--format", "json")
 	t.cmd.Stderr = &t.stderr
@@ -51,6 +50,12 @@ func StartTail(binary string, nodes []string, namespace string, partition int) (
 	}
 	go t.read(out)
 	return t, nil
+}
+
+func newTail(partition int) *Tail {
+	t := &Tail{Partition: partition, done: make(chan struct{})}
+	t.mu.changed, t.mu.seen = make(chan struct{}), map[string]event.Position{}
+	return t
 }
 
 // errTailEnded: the process ended though it was to follow.
@@ -133,18 +138,23 @@ func (t *Tail) Await(ctx context.Context, key, value string) (event.Position, er
 	}
 }
 
-// Last is the last whole event's position, and Err what is wrong with the feed.
-func (t *Tail) Last() event.Position {
+// state is the last whole event's position and chain, what is closed when another has come, and what is wrong.
+func (t *Tail) state() (event.Position, event.Chain, <-chan struct{}, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.mu.last
+	return t.mu.last, t.mu.lastChain, t.mu.changed, t.mu.err
+}
+
+// Last is the last whole event's position.
+func (t *Tail) Last() event.Position {
+	last, _, _, _ := t.state()
+	return last
 }
 
 // Err is what was found wrong so far.
 func (t *Tail) Err() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.mu.err
+	_, _, _, err := t.state()
+	return err
 }
 
 // Stop ends the process, and gives what the events fold to. The error is what was found wrong before.

@@ -168,7 +168,7 @@ func checkAgreement(t *testing.T, ctx context.Context, c *processes.Cluster, w *
 		if err != nil {
 			t.Error(err)
 		}
-		t.Logf("partition %d: %d events, up to %s; %s", p, tail.mu.events, tail.mu.last, second)
+		t.Logf("partition %d: %d events, up to %s; %s", p, tail.mu.events, tail.Last(), second)
 		folds = append(folds, fold)
 	}
 	if err := w.CheckKept(content); err != nil {
@@ -246,12 +246,11 @@ func secondTail(ctx context.Context, c *processes.Cluster, first *Tail, p int) (
 	}
 	defer func() { _, _ = second.Stop() }()
 	for {
-		first.mu.Lock()
-		want, chain := first.mu.last, first.mu.lastChain
-		first.mu.Unlock()
-		second.mu.Lock()
-		at, got, changed, err := second.mu.last, second.mu.lastChain, second.mu.changed, second.mu.err
-		second.mu.Unlock()
+		want, chain, firstMoved, err := first.state()
+		if err != nil {
+			return "", err
+		}
+		at, got, secondMoved, err := second.state()
 		switch {
 		case err != nil:
 			return "", err
@@ -261,7 +260,8 @@ func secondTail(ctx context.Context, c *processes.Cluster, first *Tail, p int) (
 			return fmt.Sprintf("read again in %v", time.Since(began).Round(time.Millisecond)), nil
 		}
 		select {
-		case <-changed:
+		case <-firstMoved:
+		case <-secondMoved:
 		case <-ctx.Done():
 			return "", fmt.Errorf("robustness: partition %d read again: at %s, want %s: %w", p, at, want, ctx.Err())
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -165,8 +166,8 @@ func (c *Cluster) Ready(ctx context.Context, n *Node) error {
 	}
 }
 
-// Leader is the node that leads a partition, as the cluster's own answer to CLUSTER SLOTS has it: which node has the
-// cluster port that is named first for a slot of it.
+// Leader is the node that leads a partition, as the cluster's own answer to CLUSTER SHARDS has it: which node has the
+// cluster port of the master of the partition's slots.
 func (c *Cluster) Leader(ctx context.Context, partition int) (int, error) {
 	var errs []error
 	for _, n := range c.Nodes {
@@ -187,22 +188,24 @@ const slots = 16384
 func (c *Cluster) leaderFrom(ctx context.Context, n *Node, partition int) (int, error) {
 	client := redis.NewClient(&redis.Options{Addr: n.Bound(c.Namespace), MaxRetries: -1})
 	defer client.Close()
-	list, err := client.ClusterSlots(ctx).Result()
+	shards, err := client.ClusterShards(ctx).Result()
 	if err != nil {
 		return 0, err
 	}
-	first := (partition*slots + c.Partitions - 1) / c.Partitions
-	for _, s := range list {
-		if first < s.Start || first > s.End || len(s.Nodes) == 0 {
-			continue
-		}
-		for i, n := range c.Nodes {
-			if local(n.Config.ClusterPorts[c.Namespace]) == s.Nodes[0].Addr {
+	first := int64((partition*slots + c.Partitions - 1) / c.Partitions)
+	holds := func(r redis.SlotRange) bool { return r.Start <= first && first <= r.End }
+	for _, s := range shards {
+		for _, m := range s.Nodes {
+			if i := c.byClusterPort(int(m.Port)); m.Role == "master" && i >= 0 && slices.ContainsFunc(s.Slots, holds) {
 				return i, nil
 			}
 		}
 	}
-	return 0, fmt.Errorf("slot %d has no leader among %v", first, list)
+	return 0, fmt.Errorf("slot %d has no leader among %+v", first, shards)
+}
+
+func (c *Cluster) byClusterPort(port int) int {
+	return slices.IndexFunc(c.Nodes, func(n *Node) bool { return n.Config.ClusterPorts[c.Namespace] == port })
 }
 
 // Partition is the partition of a slot.
