@@ -135,6 +135,7 @@ ask() (
 	printf '%s\r\n' "$2" >&3
 	line=
 	read -r -t 5 line <&3
+	[ -n "$line" ] || exit 1
 	echo "${line%$'\r'}"
 )
 
