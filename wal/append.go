@@ -40,7 +40,6 @@ type writer struct {
 	closed bool
 	limit  int // bytes of records in a frame before another is begun
 
-	pass   uint64
 	at     int64
 	buf    []byte
 	ops    []op

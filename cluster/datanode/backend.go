@@ -39,7 +39,7 @@ func (b backend) Executor(c *resp.Namespace, number int) resp.Executor {
 // Leader implements resp.Backend: by the replica here, which hears of a new leader first, else by what was announced.
 func (b backend) Leader(c *resp.Namespace, number int) (resp.Node, bool) {
 	view := b.n.opts.Meta.View()
-	ns, ok := view.Namespace(c.Name)
+	ns, ok := view.Namespaces[c.Name]
 	if !ok || number >= len(ns.Partitions) {
 		return resp.Node{}, false
 	}
@@ -56,7 +56,7 @@ func (b backend) Leader(c *resp.Namespace, number int) (resp.Node, bool) {
 }
 
 func (b backend) node(view *meta.View, id meta.NodeID, namespace string) (resp.Node, bool) {
-	node, ok := view.Node(id)
+	node, ok := view.Nodes[id]
 	if !ok {
 		return resp.Node{}, false
 	}
@@ -69,7 +69,7 @@ func (b backend) node(view *meta.View, id meta.NodeID, namespace string) (resp.N
 // Replicas implements resp.Backend.
 func (b backend) Replicas(c *resp.Namespace, number int) []resp.Node {
 	view := b.n.opts.Meta.View()
-	ns, ok := view.Namespace(c.Name)
+	ns, ok := view.Namespaces[c.Name]
 	if !ok || number >= len(ns.Partitions) {
 		return nil
 	}

@@ -45,6 +45,13 @@ var (
 	walBytes          = desc("wal_written_bytes_total", "Bytes written, padding included")
 	walSyncs          = desc("wal_sync_seconds", "Syncs of the log")
 	rowCacheBytes     = desc("row_cache_bytes", "Recently used rows")
+	clients           = desc("clients", "Client connections")
+	commandsTotal     = desc("commands_total", "Commands answered", "command")
+	forwardedTotal    = desc("forwarded_total", "Requests sent on to the partition's leader")
+	forwardLostTotal  = desc("forward_lost_total", "Of these, the ones whose answer was lost")
+	netInTotal        = desc("net_in_bytes_total", "Bytes from clients")
+	netOutTotal       = desc("net_out_bytes_total", "Bytes to clients")
+	protocolErrors    = desc("protocol_errors_total", "Connections closed for malformed input")
 	up                = desc("uptime_seconds", "Time since the node started")
 )
 
@@ -66,7 +73,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		c.partition(r, gauge)
 		return true
 	})
-	c.frontEnd(out)
+	c.frontEnd(out, gauge)
 }
 
 func (c collector) log(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
@@ -117,4 +124,20 @@ func number(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+func (c collector) frontEnd(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+	s := c.n.front.Stats()
+	gauge(clients, float64(s.Clients))
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	for command, calls := range s.Calls {
+		counter(commandsTotal, calls, command)
+	}
+	counter(forwardedTotal, s.Forwarded)
+	counter(forwardLostTotal, s.ForwardLost)
+	counter(netInTotal, s.NetInBytes)
+	counter(netOutTotal, s.NetOutBytes)
+	counter(protocolErrors, s.ProtocolErrors)
 }

@@ -122,7 +122,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	n.table.init()
 	n.announcer.init()
 	n.front, err = resp.New(resp.Options{
-		Backend: backend{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Config: n.config(),
+		Backend: backend{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("redis front end: %w", err)
@@ -135,11 +135,17 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 // ID is the node's registration number.
 func (n *Node) ID() meta.NodeID { return n.id }
 
-// Run serves until ctx ends (then it returns nil) or the node can't go on.
+// Run serves until ctx ends (then it returns nil) or the node can't go on. It stops from the outside in: first the ports,
+// so that whoever got no answer knows it, then the raft loop, then the stores.
 func (n *Node) Run(ctx context.Context) error {
+	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInner()
+	core, inner := errgroup.WithContext(inner)
+	core.Go(func() error { return n.raft.Run(inner) })
+	core.Go(func() error { return n.transport.Run(inner) })
+
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.raft.Run(ctx) })
-	group.Go(func() error { return n.transport.Run(ctx) })
+	defer context.AfterFunc(inner, func() { n.fail(context.Cause(inner)) })()
 	group.Go(func() error {
 		select {
 		case err := <-n.fatal:
@@ -154,16 +160,20 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.announcer.run(ctx, n.opts.Meta, n.opts.Logger) })
 	n.serve(ctx, group)
 	err := group.Wait()
+	stopInner()
+	if cerr := core.Wait(); cerr != nil {
+		err = cerr // the cause, where the ports stopped because of it
+	}
 	n.closePartitions()
 	return err
 }
 
-// serve runs the ports.
+// serve runs the ports until ctx ends.
 func (n *Node) serve(ctx context.Context, group *errgroup.Group) {
 	l := n.opts.Listeners
 	group.Go(func() error { return n.front.Run(ctx) })
 	redis := func(ln net.Listener, kind resp.PortKind, namespace string) {
-		group.Go(func() error { return ignoreClosed(n.front.Serve(ln, kind, namespace)) })
+		group.Go(func() error { return n.front.Serve(ln, kind, namespace) })
 	}
 	redis(l.Redis, resp.SharedPort, "")
 	for ns, ln := range l.Namespace {
@@ -177,12 +187,12 @@ func (n *Node) serve(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error {
 		<-ctx.Done()
 		n.grpc.Stop()
-		return errors.Join(n.front.Close(), n.http.Close())
+		return n.http.Close()
 	})
 }
 
 func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) || errors.Is(err, resp.ErrClosed) {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
 	return err
@@ -257,18 +267,17 @@ func ports(ls map[string]net.Listener) map[string]int {
 
 // raftAddress finds where a node's transport listens.
 func (n *Node) raftAddress(id transport.NodeID) (string, bool) {
-	node, ok := n.opts.Meta.View().Node(meta.NodeID(id))
-	if !ok {
-		return "", false
-	}
-	return node.RaftAddr, true
+	addr := n.opts.Meta.View().RaftAddr(meta.NodeID(id))
+	return addr, addr != ""
 }
 
 // handler is what the transport delivers to.
 type handler struct{ n *Node }
 
-func (h handler) Deliver(from transport.NodeID, msgs []transport.Message) { h.n.raft.Deliver(from, msgs) }
-func (h handler) Unreachable(to transport.NodeID)                         { h.n.raft.Unreachable(to) }
+func (h handler) Deliver(from transport.NodeID, msgs []transport.Message) {
+	h.n.raft.Deliver(from, msgs)
+}
+func (h handler) Unreachable(to transport.NodeID) { h.n.raft.Unreachable(to) }
 
 func (h handler) BeginSnapshot(_ transport.NodeID, s transport.SnapshotHeader) (string, bool, error) {
 	dir, err := h.n.raft.IncomingDir(s.Group)

@@ -109,7 +109,7 @@ const openAtOnce = 8
 func (n *Node) reconcile(view *meta.View) error {
 	var group errgroup.Group
 	group.SetLimit(openAtOnce)
-	for _, nv := range view.Namespaces() {
+	for _, nv := range view.Namespaces {
 		ns := n.table.put(&nv.Namespace)
 		for i := range nv.Partitions {
 			p := &nv.Partitions[i].Placement
