@@ -1,10 +1,49 @@
 // Package command is Redis commands as pure functions: a view of the state, a time and arguments go in, a reply and
 // mutations come out. It knows no clock, disk, network, randomness or goroutine.
+//
+// # Model
+//
+// A Spec describes a command; Lookup finds it by name, Resolve by a whole argument vector, Check validates what can be
+// validated without state, Run evaluates it against a Context. The replies are Redis 7.2's to the byte; where ZanKV has
+// limits that Redis lacks, the texts are in texts.go.
+//
+// What a key's row says about an absent key still counts: an expired key, and a tombstone (a Meta of TypeNone, which a view
+// of a namespace that replicates may return), are absent to every command, but the version found there is the Prev of the
+// next mutation, and its floor stays the floor.
+//
+// What the commands emit:
+//
+//	OpSet       SET, SETEX, PSETEX, SETNX, GETSET, MSET, MSETNX, setifeq. Floor is Assigned. So is ExpiryVersion, except with
+//	            KEEPTTL on a present key: ExpireAt and ExpiryVersion are then the old ones.
+//	OpValue     APPEND, SETRANGE, INCR and its kin, with the whole resulting value. Floor stays what it was, also when the key
+//	            is made by it: they aren't whole-key writes. ExpireAt and ExpiryVersion of a present key stay; on an expired
+//	            one the old expiry is cleared, so ExpiryVersion is Assigned; on one without a row it is zero: nobody set one.
+//	OpDel       DEL, UNLINK, GETDEL, delifeq, EXPIRE with a time that has passed, FLUSHDB in a namespace that replicates.
+//	OpExpireAt  EXPIRE and its kin, GETEX with a time. Prev is the version of the expiry register. Value is empty;
+//	OpPersist   PERSIST, GETEX PERSIST.        Before.Version and Before.Value are the row's, for who applies it without reading.
+//	OpExpire    Context.Expire, and FLUSHDB for rows that have expired.
+//	OpRange     FLUSHDB elsewhere, with Count and Before.Expiring.
+//
+// # Invariants
+//
+//  1. A reply that is an error comes with no mutation.
+//  2. A command that changes nothing emits nothing. Writing a register's own content again (INCRBY 0, APPEND of nothing,
+//     EXPIREAT of the same time) is no change; a whole-key write (SET of the same value) is one.
+//  3. No command reads an expired value, "stale.getexpired" excepted.
+//  4. Every mutation's Prev, Floor and Before are those of the row that the view showed just before it.
+//  5. Folding what was emitted gives the view that the next command sees.
+//
+// # Concurrency and cost
+//
+// Everything here is stateless but Context, which is for one evaluation at a time. A Context that is used again keeps its
+// scratch memory: GET, SET and INCR then allocate nothing of their own. Work per call is bounded: MaxBatch keys,
+// FLUSHDB's and SCAN's pages.
 package command
 
 import "github.com/zankv/zankv/cdc/event"
 
-// View is the state that a command is evaluated against. Expired keys are in it: commands treat them as absent.
+// View is the state that a command is evaluated against. Expired keys are in it: commands treat them as absent. So they
+// treat a Meta of TypeNone, by which Meta may report the tombstone of a deleted key: its Version, Floor and ExpiryVersion.
 type View interface {
 	// Meta reads a key's meta row. The Value of what it returns is borrowed until the next call on the view.
 	Meta(key []byte) (m event.Meta, ok bool, err error)
@@ -15,12 +54,35 @@ type View interface {
 	Len() int64
 }
 
+// ExpiringCounter is a View that knows how many of its keys have an expiry, expired ones that are not yet removed included.
+// FLUSHDB says so to those who apply it; over a View that doesn't know it walks over all keys to count.
+type ExpiringCounter interface {
+	Expiring() int64
+}
+
 // Tx collects the mutations of a write. After Emit the view shows the change.
 type Tx interface {
-	// Emit takes a mutation without Version, Group, Command and Cluster, which the transaction fills in: where Floor and
-	// ExpiryVersion should be the new version it takes them from Op (OpSet, OpDel: both; OpExpireAt, OpPersist: the expiry's). It copies
-	// Key and Value before it returns.
+	// Emit takes a mutation without Version, Group and Command, which the transaction fills in; Stamp does so for the
+	// versions, Floor and ExpiryVersion included. The mutation and its slices are borrowed: Emit copies what it keeps, Key,
+	// Value and Before.Value included, before it returns.
 	Emit(m *event.Mutation)
+}
+
+// Assigned stands, in an emitted mutation's Floor and ExpiryVersion, for the version that the mutation itself will get.
+// Any other value there is what the register already had and stays.
+var Assigned = event.Version{Time: -1}
+
+// Stamp gives an emitted mutation its version. An OpExpire has its own (the one that it removes), which stays.
+func Stamp(m *event.Mutation, v event.Version) {
+	if m.Op != event.OpExpire {
+		m.Version = v
+	}
+	if m.Floor == Assigned {
+		m.Floor = v
+	}
+	if m.ExpiryVersion == Assigned {
+		m.ExpiryVersion = v
+	}
 }
 
 // Context is one evaluation.
@@ -36,6 +98,18 @@ type Context struct {
 	// Random is a number drawn for this evaluation by the caller; commands that choose at random derive all from it.
 	Random uint64
 	Reply  *Reply
+	// Replicates says that the namespace keeps tombstones: deletes ask for one, and FLUSHDB is evaluated into deletes.
+	Replicates bool
+	// Resume is where a command that works in pages goes on: nil at first, then the More of the call before.
+	Resume []byte
+	// More is set by a command that isn't done: the caller commits what was emitted, drops this reply, and runs the same
+	// command again with Resume = More, nothing else having been evaluated in between (such commands are barriers).
+	// Run sets it to nil when the command is done. It is the caller's.
+	More []byte
+
+	row  row            // of the key looked at last
+	out  event.Mutation // the mutation being emitted
+	text []byte         // the value being made
 }
 
 // Flags are properties of a command, as COMMAND INFO reports them.
@@ -54,6 +128,8 @@ const (
 	NoAuth
 	// Barrier: the command waits until nothing of the partition is in flight, and nothing is evaluated until it is applied.
 	Barrier
+	NoAsyncLoading
+	AllowBusy
 )
 
 // Scope says where a command is answered.
@@ -95,12 +171,21 @@ type Spec struct {
 	FirstKey, LastKey, KeyStep int
 	Scope                      Scope
 	Gather                     Gather
-	// Run evaluates it; nil for ScopeConnection. An error means that the state could not be read: the client gets an error
-	// reply and the node looks after itself. Everything the client did wrong goes into the reply, and then nothing was emitted.
+	// Run evaluates it; nil for ScopeConnection. Args must have passed Check. An error means that the state could not be read:
+	// the client gets an error reply, the caller throws away what was emitted, and the node looks after itself. Everything
+	// the client did wrong goes into the reply, and then nothing was emitted.
 	Run func(*Context) error
-	// ACLCategories, Summary, Since, Group and Complexity are for COMMAND DOCS.
+	// Categories are the ACL categories of COMMAND INFO that Flags and Group don't imply, without the at sign.
+	Categories []string
+	// Tips are the hints of COMMAND INFO.
+	Tips []string
+	// KeyAccess are the flags of the key specification ("RW access update"), KeyNotes its notes.
+	KeyAccess, KeyNotes string
+	// Summary, Since, Group and Complexity are for COMMAND DOCS.
 	Summary, Since, Group, Complexity string
-	Subcommands                       []*Spec
+	// ReplacedBy says what to use in place of a deprecated command, DeprecatedSince from which version on.
+	ReplacedBy, DeprecatedSince string
+	Subcommands                 []*Spec
 }
 
 // Outcome says what became of a request.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -54,8 +55,11 @@ func (b *Batch) Delete(key []byte) {
 	b.bytes(key)
 }
 
-// DeleteRange removes start ≤ key < end.
+// DeleteRange removes start ≤ key < end; nothing, if start is not below end.
 func (b *Batch) DeleteRange(start, end []byte) {
+	if bytes.Compare(start, end) >= 0 {
+		return
+	}
 	b.grow(tagRange)
 	b.bytes(start)
 	b.bytes(end)

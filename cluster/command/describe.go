@@ -1,0 +1,227 @@
+package command
+
+// flagNames are the names of Flags in COMMAND INFO, in Redis's order.
+var flagNames = []struct {
+	flag Flags
+	name string
+}{
+	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {NoScript, "noscript"},
+	{Loading, "loading"}, {Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {Fast, "fast"}, {NoAuth, "no_auth"},
+	{NoAsyncLoading, "no_async_loading"}, {AllowBusy, "allow_busy"},
+}
+
+// categoryNames are the ACL categories in Redis's order.
+var categoryNames = []string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous", "connection"}
+
+// Describe answers COMMAND and its subcommands COUNT, INFO, LIST, DOCS and GETKEYS. args are the whole command line, which
+// has passed Resolve. ok is false, and nothing was replied, for what it doesn't answer.
+func Describe(r *Reply, args [][]byte) (ok bool) {
+	if len(args) == 1 {
+		replyAll(r)
+		return true
+	}
+	switch rest := args[2:]; {
+	case equalFold(args[1], "count"):
+		r.Int(int64(len(names)))
+	case equalFold(args[1], "info") && len(rest) == 0:
+		replyAll(r)
+	case equalFold(args[1], "info"):
+		replyInfo(r, rest)
+	case equalFold(args[1], "list"):
+		replyList(r, rest)
+	case equalFold(args[1], "docs"):
+		replyDocs(r, rest)
+	case equalFold(args[1], "getkeys"):
+		replyKeys(r, rest)
+	default:
+		return false
+	}
+	return true
+}
+
+func replyAll(r *Reply) {
+	r.Array(len(names))
+	for _, s := range names {
+		s.reply(r)
+	}
+}
+
+// byFullName finds a command, or a subcommand by its name with the bar.
+func byFullName(name []byte) *Spec {
+	for i, b := range name {
+		if b == '|' {
+			if s := Lookup(name[:i]); s != nil {
+				return s.Subcommand(name[i+1:])
+			}
+			return nil
+		}
+	}
+	return Lookup(name)
+}
+
+func replyInfo(r *Reply, wanted [][]byte) {
+	r.Array(len(wanted))
+	for _, name := range wanted {
+		if s := byFullName(name); s != nil {
+			s.reply(r)
+		} else {
+			r.Null()
+		}
+	}
+}
+
+// reply describes the command as COMMAND INFO does.
+func (s *Spec) reply(r *Reply) {
+	r.Array(10)
+	r.BulkString(s.Name)
+	r.Int(int64(s.Arity))
+	s.replyFlags(r)
+	r.Int(int64(s.FirstKey))
+	r.Int(int64(max(s.LastKey, -1)))
+	r.Int(int64(s.KeyStep))
+	s.replyCategories(r)
+	replyStrings(r, s.Tips)
+	s.replyKeySpecs(r)
+	r.Set(len(s.Subcommands))
+	for _, sub := range s.Subcommands {
+		sub.reply(r)
+	}
+}
+
+func (s *Spec) replyFlags(r *Reply) {
+	n := 0
+	for _, f := range flagNames {
+		if s.Flags&f.flag != 0 {
+			n++
+		}
+	}
+	r.Set(n)
+	for _, f := range flagNames {
+		if s.Flags&f.flag != 0 {
+			r.Status(f.name)
+		}
+	}
+}
+
+// inCategory says whether the command is in an ACL category: by its flags and group, or by name.
+func (s *Spec) inCategory(name string) bool {
+	for _, c := range s.Categories {
+		if c == name {
+			return true
+		}
+	}
+	switch name {
+	case "keyspace":
+		return s.Group == "generic"
+	case "read":
+		return s.Flags&ReadOnly != 0
+	case "write":
+		return s.Flags&Write != 0
+	case "string":
+		return s.Group == "string"
+	case "admin", "dangerous":
+		return s.Flags&Admin != 0
+	case "fast":
+		return s.Flags&Fast != 0
+	case "slow":
+		return s.Flags&Fast == 0
+	}
+	return false
+}
+
+func (s *Spec) replyCategories(r *Reply) {
+	n := 0
+	for _, c := range categoryNames {
+		if s.inCategory(c) {
+			n++
+		}
+	}
+	r.Set(n)
+	for _, c := range categoryNames {
+		if s.inCategory(c) {
+			r.Status("@" + c)
+		}
+	}
+}
+
+func replyStrings(r *Reply, list []string) {
+	r.Set(len(list))
+	for _, s := range list {
+		r.BulkString(s)
+	}
+}
+
+// replyKeySpecs replies the one key specification that these commands have: keys from an index on.
+func (s *Spec) replyKeySpecs(r *Reply) {
+	if s.FirstKey == 0 {
+		r.Set(0)
+		return
+	}
+	r.Set(1)
+	if s.KeyNotes != "" {
+		r.Map(4)
+		r.BulkString("notes")
+		r.BulkString(s.KeyNotes)
+	} else {
+		r.Map(3)
+	}
+	r.BulkString("flags")
+	replyWords(r, s.KeyAccess)
+	r.BulkString("begin_search")
+	r.Map(2)
+	r.BulkString("type")
+	r.BulkString("index")
+	r.BulkString("spec")
+	r.Map(1)
+	r.BulkString("index")
+	r.Int(int64(s.FirstKey))
+	s.replyFindKeys(r)
+}
+
+// replyFindKeys replies how keys go on from the first. The last is counted from the first, or from the end if negative.
+func (s *Spec) replyFindKeys(r *Reply) {
+	last := s.LastKey
+	if last > 0 {
+		last -= s.FirstKey
+	}
+	r.BulkString("find_keys")
+	r.Map(2)
+	r.BulkString("type")
+	r.BulkString("range")
+	r.BulkString("spec")
+	r.Map(3)
+	r.BulkString("lastkey")
+	r.Int(int64(last))
+	r.BulkString("keystep")
+	r.Int(int64(s.KeyStep))
+	r.BulkString("limit")
+	r.Int(0)
+}
+
+// replyKeys answers COMMAND GETKEYS for the command line args.
+func replyKeys(r *Reply, args [][]byte) {
+	s, _ := LookupStale(args[0])
+	if s != nil && len(s.Subcommands) > 0 && len(args) > 1 {
+		s = s.Subcommand(args[1])
+	}
+	switch {
+	case s == nil:
+		r.Error(ErrKeysCommand)
+		return
+	case s.FirstKey == 0:
+		r.Error(ErrKeysNone)
+		return
+	case !s.arityFits(len(args)):
+		r.Error(ErrKeysArity)
+		return
+	}
+	first, last, step := s.Keys(args)
+	if step == 0 || last < first {
+		r.Error(ErrKeysArgs)
+		return
+	}
+	r.Array((last-first)/step + 1)
+	for i := first; i <= last; i += step {
+		r.Bulk(args[i])
+	}
+}

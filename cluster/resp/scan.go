@@ -1,0 +1,191 @@
+package resp
+
+import (
+	"bytes"
+	"container/list"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strconv"
+	"sync"
+
+	"github.com/zankv/zankv/cluster/command"
+)
+
+// maxCursorBytes bounds the keys that all remembered cursors hold together.
+const maxCursorBytes = 64 << 20
+
+// cursor is where a SCAN goes on.
+type cursor struct {
+	id        uint64
+	namespace string
+	cluster   bool // made on a cluster port, and so for the partitions led here
+	partition int
+	from      []byte
+}
+
+// cursors is the bounded table of a node's SCAN cursors: the one that was not used for longest goes first. A cursor may be used again
+// and again while it is there.
+type cursors struct {
+	max int
+	mu  struct {
+		sync.Mutex
+		byID  map[uint64]*list.Element // of *cursor
+		used  *list.List               // most recently used first
+		bytes int
+	}
+}
+
+func (t *cursors) init(max int) {
+	t.max = max
+	t.mu.byID = make(map[uint64]*list.Element)
+	t.mu.used = list.New()
+}
+
+func (t *cursors) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.used.Len()
+}
+
+// add gives a cursor an id. Ids are drawn at random, so that another node's, or an earlier life's, isn't taken for one of these; they
+// stay below 2^53, which every client's numbers can hold.
+func (t *cursors) add(c *cursor) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c.id == 0 || t.mu.byID[c.id] != nil {
+		var b [8]byte
+		rand.Read(b[:])
+		c.id = binary.LittleEndian.Uint64(b[:]) >> 11
+	}
+	t.mu.byID[c.id] = t.mu.used.PushFront(c)
+	t.mu.bytes += len(c.from)
+	for t.mu.used.Len() > t.max || t.mu.bytes > maxCursorBytes {
+		last := t.mu.used.Remove(t.mu.used.Back()).(*cursor)
+		delete(t.mu.byID, last.id)
+		t.mu.bytes -= len(last.from)
+	}
+	return c.id
+}
+
+func (t *cursors) get(id uint64) *cursor {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.mu.byID[id]
+	if e == nil {
+		return nil
+	}
+	t.mu.used.MoveToFront(e)
+	return e.Value.(*cursor)
+}
+
+// scan walks partition after partition: each call asks one of them for a page.
+func (c *conn) scan(spec *command.Spec, args [][]byte) {
+	id, problem := command.ParseCursor(args[1])
+	if problem == "" {
+		_, problem = command.ParseScan(args[2:])
+	}
+	if problem != "" {
+		c.fail(problem)
+		return
+	}
+	at := &cursor{namespace: c.nsName, cluster: c.kind == ClusterPort}
+	if id != 0 {
+		known := c.srv.cursors.get(id)
+		if known == nil || known.namespace != c.nsName || known.cluster != at.cluster || known.partition >= c.ns.Partitions {
+			c.fail(fmt.Sprintf("ERR unknown cursor %d: it was dropped, or another node gave it; begin again with 0", id))
+			return
+		}
+		at = known
+	}
+	c.scanPage(spec, args, *at)
+}
+
+func (c *conn) scanPage(spec *command.Spec, args [][]byte, at cursor) {
+	at.id = 0
+	for !c.covers(at.partition) {
+		at.partition, at.from = at.partition+1, nil
+		if at.partition == c.ns.Partitions {
+			c.answerScan(0, []byte("*0\r\n"))
+			return
+		}
+	}
+	line := append([][]byte{args[0], at.from}, args[2:]...)
+	reply := c.ask(at.partition, spec, line)
+	next, keys, ok := splitScan(reply)
+	if !ok {
+		r := c.begin()
+		r.Buf = append(r.Buf, reply...)
+		c.end(r)
+		return
+	}
+	at.from = bytes.Clone(next)
+	if next == nil {
+		at.partition++
+	}
+	if at.partition == c.ns.Partitions {
+		c.answerScan(0, keys)
+		return
+	}
+	c.answerScan(c.srv.cursors.add(&at), keys)
+}
+
+func (c *conn) answerScan(next uint64, keys []byte) {
+	r := c.begin()
+	r.Array(2)
+	r.BulkString(strconv.FormatUint(next, 10))
+	r.Buf = append(r.Buf, keys...)
+	c.end(r)
+}
+
+// splitScan takes a partition's answer apart: the key to go on from, nil at the end, and the array of keys. False for an error.
+func splitScan(b []byte) (next, keys []byte, ok bool) {
+	if !bytes.HasPrefix(b, []byte("*2\r\n")) {
+		return nil, nil, false
+	}
+	b = b[4:]
+	n := valueLen(b)
+	if b[0] == '$' && b[1] != '-' {
+		next = b[valueHead(b) : n-2 : n-2]
+	}
+	return next, b[n:], true
+}
+
+// ask runs one command on one partition, after everything that the connection sent before, and waits for the reply, which is valid
+// until the next command.
+func (c *conn) ask(partition int, spec *command.Spec, args [][]byte) []byte {
+	c.finish()
+	k := c.newCall()
+	k.Spec, k.Args, k.ReadStale = spec, args, c.readonly
+	k.ns, k.partition = c.ns, partition
+	c.start1(k)
+	if c.open > 0 {
+		c.runLanes()
+	}
+	reply := k.Reply.Buf
+	c.endRound(len(reply))
+	return reply
+}
+
+// randomKey asks the partitions in a random order until one has a key. So keys of partitions with few keys come more often.
+func (c *conn) randomKey(spec *command.Spec, args [][]byte) {
+	var reply []byte
+	for _, p := range mathrand.Perm(c.ns.Partitions) {
+		if !c.covers(p) {
+			continue
+		}
+		reply = c.ask(p, spec, args)
+		if !isNull(reply) {
+			break
+		}
+	}
+	r := c.begin()
+	if len(reply) == 0 {
+		r.Null()
+	}
+	r.Buf = append(r.Buf, reply...)
+	c.end(r)
+}
+
+func isNull(b []byte) bool { return len(b) == 0 || b[0] == '_' || bytes.HasPrefix(b, []byte("$-1")) }

@@ -1,0 +1,80 @@
+package resp
+
+import (
+	"sync/atomic"
+
+	"github.com/zankv/zankv/cluster/command"
+)
+
+// stats are the server's counters. Connections add to them once a round.
+type stats struct {
+	accepted, rejected, idle, stuck, dropped, protocolErrors atomic.Uint64
+	commands, netIn, netOut                                  atomic.Uint64
+	forwarded, forwardLost, served                           atomic.Uint64
+
+	calls map[*command.Spec]*atomic.Uint64 // its keys never change
+}
+
+func (s *stats) init() {
+	s.calls = make(map[*command.Spec]*atomic.Uint64)
+	for _, spec := range command.All() {
+		s.calls[spec] = new(atomic.Uint64)
+		for _, sub := range spec.Subcommands {
+			s.calls[sub] = new(atomic.Uint64)
+		}
+	}
+}
+
+func (s *stats) called(spec *command.Spec, n uint64) {
+	if n > 0 {
+		s.calls[spec].Add(n)
+	}
+}
+
+func (s *stats) add(c *connCounts) {
+	s.commands.Add(c.commands)
+	s.netIn.Add(c.in)
+	if c.out > 0 {
+		s.netOut.Add(c.out)
+	}
+}
+
+// Stats are a server's counters since it was made, and gauges.
+type Stats struct {
+	Clients        int    // connections now
+	Accepted       uint64 // connections
+	Rejected       uint64 // connections over MaxClients
+	IdleClosed     uint64 // connections
+	StuckClosed    uint64 // connections whose client took no replies
+	Dropped        uint64 // connections whose replies exceeded MemoryBudget
+	ProtocolErrors uint64
+	Commands       uint64
+	NetInBytes     uint64
+	NetOutBytes    uint64
+	BufferBytes    int64  // of MemoryBudget
+	Forwarded      uint64 // requests sent to other nodes
+	ForwardLost    uint64 // of these, the ones whose answer was lost
+	Served         uint64 // requests answered for other nodes
+	// Calls are per command, subcommands as "client|list"; commands that were never called aren't there.
+	Calls map[string]uint64
+}
+
+// Stats reads the counters. They aren't read at one moment.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	clients := len(s.mu.conns)
+	s.mu.Unlock()
+	st := Stats{
+		Clients: clients, Accepted: s.stats.accepted.Load(), Rejected: s.stats.rejected.Load(),
+		IdleClosed: s.stats.idle.Load(), StuckClosed: s.stats.stuck.Load(), Dropped: s.stats.dropped.Load(), ProtocolErrors: s.stats.protocolErrors.Load(),
+		Commands: s.stats.commands.Load(), NetInBytes: s.stats.netIn.Load(), NetOutBytes: s.stats.netOut.Load(),
+		BufferBytes: s.budget.used.Load(), Forwarded: s.stats.forwarded.Load(), ForwardLost: s.stats.forwardLost.Load(),
+		Served: s.stats.served.Load(), Calls: make(map[string]uint64),
+	}
+	for spec, n := range s.stats.calls {
+		if n := n.Load(); n > 0 {
+			st.Calls[spec.Name] = n
+		}
+	}
+	return st
+}

@@ -1,0 +1,270 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/bits"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/engine"
+)
+
+// Sum is a sum of 128-bit hashes, modulo 2^128: the order in which they are added doesn't matter.
+type Sum struct{ Hi, Lo uint64 }
+
+// Add returns s + t.
+func (s Sum) Add(t Sum) Sum {
+	lo, carry := bits.Add64(s.Lo, t.Lo, 0)
+	hi, _ := bits.Add64(s.Hi, t.Hi, carry)
+	return Sum{Hi: hi, Lo: lo}
+}
+
+// IsZero says whether nothing was added (or what cancels out, by a chance of 2^-128).
+func (s Sum) IsZero() bool { return s == Sum{} }
+
+// String is 32 hexadecimal digits.
+func (s Sum) String() string { return fmt.Sprintf("%016x%016x", s.Hi, s.Lo) }
+
+// MarshalText is String, for JSON.
+func (s Sum) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (s *Sum) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != 16 {
+		return fmt.Errorf("store: checksum %q: want 32 hexadecimal digits", text)
+	}
+	s.Hi, s.Lo = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+	return nil
+}
+
+// Checksum is the fingerprint of a store's logical content at a position. Two replicas with the same position have the same;
+// two clusters, whatever their partition counts, the same sums of their partitions' slots.
+type Checksum struct {
+	Position event.Position
+	Wall     int64 // ms: keys expired at it are left out
+	Keys     int64 // keys that went in, without tombstones
+	Total    Sum   // of all slots
+	// Slots are those with something in them, by Redis hash slot.
+	Slots map[uint16]Sum
+}
+
+// The hash of a key is xxh3's, 128 bits, over the following; strings are preceded by their length as an uvarint, numbers are
+// little-endian, a version is its time in 8 bytes and the cluster's id as a string:
+//
+//	1 type · string key · version · version floor · 8 expiry · version of the expiry
+//	string value, if the type is string
+//	per element in order: string subkey (a list's left out) · version · string payload, if it is a collection
+//
+// A tombstone goes in as a key of type 0, without what follows the expiry's version. Generations, counts and cluster numbers
+// are internal and left out.
+type summer struct {
+	ctx   context.Context
+	names event.Names
+	sums  [Slots]Sum
+	out   Checksum
+	hash  xxh3.Hasher
+	buf   []byte
+	rows  int
+	// elements is opened with the first collection.
+	reader   engine.Reader
+	elements engine.Iterator
+}
+
+// checkEvery is after how many rows the context is asked whether it ended.
+const checkEvery = 1024
+
+// Checksum reads all of a snapshot (nil: one taken now) and sums it up. What is expired at the state's Wall is left out, as are
+// tombstones at or below the watermark, rows that wait for the clean-up and the partition's own rows. It takes 256 KiB, and time
+// in proportion to the rows. Any goroutine.
+func (s *Store) Checksum(ctx context.Context, snap *Snapshot) (Checksum, error) {
+	if snap == nil {
+		snap = s.Snapshot()
+		defer snap.Close()
+	}
+	st, err := snap.State()
+	if err != nil {
+		return Checksum{}, err
+	}
+	sum := &summer{ctx: ctx, names: st.Clusters, reader: snap.reader, out: Checksum{Position: st.Applied, Wall: st.Wall}}
+	defer sum.close()
+	if err := sum.all(snap); err != nil {
+		return Checksum{}, fmt.Errorf("store: checksum of %s at %s: %w", s.id, st.Applied, err)
+	}
+	return sum.result(), nil
+}
+
+func (c *summer) close() {
+	if c.elements != nil {
+		c.elements.Close()
+	}
+}
+
+func (c *summer) result() Checksum {
+	c.out.Slots = make(map[uint16]Sum)
+	for slot, sum := range &c.sums {
+		if !sum.IsZero() {
+			c.out.Slots[uint16(slot)] = sum
+			c.out.Total = c.out.Total.Add(sum)
+		}
+	}
+	return c.out
+}
+
+func (c *summer) all(snap *Snapshot) error {
+	var m event.Meta
+	err := scan(c.reader, []byte{famMeta}, []byte{famMeta + 1}, func(key, row []byte) (bool, error) {
+		if err := c.tick(); err != nil {
+			return false, err
+		}
+		if err := decodeMeta(&m, row); err != nil {
+			return false, fmt.Errorf("key %q: %w", clip(key[1:]), err)
+		}
+		return true, c.key(key[1:], &m)
+	})
+	if err != nil {
+		return err
+	}
+	watermark, err := snap.Watermark()
+	if err != nil {
+		return err
+	}
+	return scan(c.reader, []byte{famTombstone}, []byte{famTombstone + 1}, func(key, row []byte) (bool, error) {
+		if err := c.tick(); err != nil {
+			return false, err
+		}
+		return true, c.tombstone(key, row, watermark)
+	})
+}
+
+func (c *summer) tick() error {
+	if c.rows++; c.rows%checkEvery == 0 {
+		return c.ctx.Err()
+	}
+	return nil
+}
+
+func (c *summer) key(key []byte, m *event.Meta) error {
+	if m.Expired(c.out.Wall) {
+		return nil
+	}
+	c.out.Keys++
+	c.head(key, m)
+	if m.Type == event.TypeString {
+		c.string(m.Value)
+	} else if err := c.collection(key, m); err != nil {
+		return err
+	}
+	c.add(key)
+	return nil
+}
+
+// add takes up the hash that was made of a key.
+func (c *summer) add(key []byte) {
+	h := c.hash.Sum128()
+	slot := Slot(key)
+	c.sums[slot] = c.sums[slot].Add(Sum{Hi: h.Hi, Lo: h.Lo})
+}
+
+func (c *summer) head(key []byte, m *event.Meta) {
+	c.hash.Reset()
+	c.buf = append(c.buf[:0], byte(m.Type))
+	c.buf = appendString(c.buf, key)
+	c.buf = c.appendVersion(c.buf, m.Version)
+	c.buf = c.appendVersion(c.buf, m.Floor)
+	c.buf = binary.LittleEndian.AppendUint64(c.buf, uint64(m.ExpireAt))
+	c.buf = c.appendVersion(c.buf, m.ExpiryVersion)
+	c.hash.Write(c.buf)
+}
+
+func appendString[T string | []byte](dst []byte, s T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func (c *summer) appendVersion(dst []byte, v event.Version) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(v.Time))
+	if v.Cluster == 0 {
+		return append(dst, 0)
+	}
+	return appendString(dst, c.names.ID(v.Cluster))
+}
+
+// string hashes a large string without copying it.
+func (c *summer) string(s []byte) {
+	c.buf = binary.AppendUvarint(c.buf[:0], uint64(len(s)))
+	c.hash.Write(c.buf)
+	c.hash.Write(s)
+}
+
+// collection hashes a collection's elements. Keys come in the order of their element rows, so one iterator serves all.
+func (c *summer) collection(key []byte, m *event.Meta) error {
+	if c.elements == nil {
+		it, err := c.reader.NewIterator([]byte{famElement}, []byte{famElement + 1})
+		if err != nil {
+			return err
+		}
+		c.elements = it
+	}
+	prefix := appendElementsKey(nil, famElement, key, m.Generation)
+	var e element
+	it := c.elements
+	for ok := it.SeekGE(prefix); ok && hasPrefix(it.Key(), prefix); ok = it.Next() {
+		if err := c.tick(); err != nil {
+			return err
+		}
+		if err := decodeElement(&e, it.Value()); err != nil {
+			return fmt.Errorf("element of %q: %w", clip(key), err)
+		}
+		if m.Type != event.TypeList {
+			c.string(it.Key()[len(prefix):])
+		}
+		c.hash.Write(c.appendVersion(c.buf[:0], e.version))
+		c.string(e.payload)
+	}
+	return it.Err()
+}
+
+func hasPrefix(p, prefix []byte) bool {
+	return len(p) >= len(prefix) && string(p[:len(prefix)]) == string(prefix)
+}
+
+// tombstone takes up a deleted key, or a deleted element: that is a key of type 0 with the element after it.
+func (c *summer) tombstone(row, value []byte, watermark int64) error {
+	key, rest, ok := cutEscaped(nil, row[1:])
+	if !ok || (len(rest) > 0 && rest[0] != tombstoneElement) {
+		return corruptf("tombstone row: key % x", row[:min(len(row), 64)])
+	}
+	if len(rest) > 0 {
+		return c.elementTombstone(key, rest[1:], value, watermark)
+	}
+	var m event.Meta
+	if err := decodeMeta(&m, value); err != nil {
+		return fmt.Errorf("tombstone of %q: %w", clip(key), err)
+	}
+	if m.Version.Time <= watermark {
+		return nil
+	}
+	c.head(key, &m)
+	c.add(key)
+	return nil
+}
+
+func (c *summer) elementTombstone(key, subkey, value []byte, watermark int64) error {
+	var e element
+	if err := decodeElement(&e, value); err != nil {
+		return fmt.Errorf("element tombstone of %q: %w", clip(key), err)
+	}
+	if e.version.Time <= watermark {
+		return nil
+	}
+	c.hash.Reset()
+	c.buf = appendString(append(c.buf[:0], 0xFF), key)
+	c.buf = appendString(c.buf, subkey)
+	c.hash.Write(c.appendVersion(c.buf, e.version))
+	c.add(key)
+	return nil
+}

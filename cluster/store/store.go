@@ -1,0 +1,173 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/engine"
+)
+
+// Store is one partition replica's state over an engine. See the package comment for who may call what at once.
+type Store struct {
+	engine engine.Engine
+	id     Identity
+	cache  *Cache
+
+	// epoch is the store's in the cache, 0 while it doesn't cache. Written by the goroutine that applies.
+	epoch atomic.Uint64
+	state atomic.Pointer[State]
+	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
+	sweep struct{ job, at []byte }
+}
+
+// Open reads a partition's own rows; a fresh engine is an empty store. The engine stays the caller's to close. cache may be
+// nil. Rows of another partition are refused with ErrIdentity.
+func Open(e engine.Engine, id Identity, cache *Cache) (*Store, error) {
+	if err := checkIdentity(e, id); err != nil {
+		return nil, err
+	}
+	st, err := readState(e)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{engine: e, id: id, cache: cache}
+	s.state.Store(&st)
+	return s, nil
+}
+
+// StateOfCheckpoint reads the state, and whose it is, from the rows of a checkpoint opened as an engine: a snapshot's position
+// and ConfState come from here, never from memory.
+func StateOfCheckpoint(e engine.Engine) (State, Identity, error) {
+	st, err := readState(e)
+	if err != nil {
+		return st, Identity{}, err
+	}
+	row, ok, err := e.Get(nil, []byte{famOwn, ownIdentity})
+	if err != nil || !ok {
+		return st, Identity{}, err
+	}
+	id, err := decodeIdentity(row)
+	return st, id, err
+}
+
+// Identity is what the store was opened with.
+func (s *Store) Identity() Identity { return s.id }
+
+// State is the state after the last Commit. Safe from any goroutine.
+func (s *Store) State() State { return *s.state.Load() }
+
+// SetCaching starts (with nothing in it) or ends the use of the cache: for the replica that leads. Only from the goroutine that
+// applies. Readers that run meanwhile are right either way: one that has taken the old epoch began before this call,
+// and finds at worst a row that was current then.
+func (s *Store) SetCaching(on bool) {
+	if !on || s.cache == nil {
+		s.epoch.Store(0)
+		return
+	}
+	s.epoch.Store(s.cache.newEpoch())
+}
+
+// Meta reads a key's meta row, expired or not, from the cache or the engine. It uses buf's memory from its start and returns
+// it, grown if it had to; m.Value points into it. It allocates nothing when buf holds key and row. Any goroutine.
+func (s *Store) Meta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
+	return s.meta(buf, key, false)
+}
+
+// LoadMeta is Meta, and keeps what it had to get from the engine in the cache. Only the goroutine that applies may call it. If
+// any reader could: it gets row 1 from the engine and is preempted; apply writes row 2 to the engine and to the cache; the
+// reader goes on and puts row 1 over it, and everyone reads row 1 from then on. Between a get and a put of the goroutine
+// that applies no commit can come.
+func (s *Store) LoadMeta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
+	return s.meta(buf, key, true)
+}
+
+func (s *Store) meta(buf, key []byte, fill bool) (m event.Meta, _ []byte, ok bool, err error) {
+	epoch := s.epoch.Load()
+	buf = binary.LittleEndian.AppendUint64(buf[:0], epoch)
+	buf = appendMetaKey(buf, key)
+	n := len(buf)
+	var hit bool
+	if epoch != 0 {
+		buf, hit = s.cache.rows.HasGet(buf, buf[:n])
+		ok = len(buf) > n
+	}
+	if !hit {
+		buf, ok, err = s.engine.Get(buf, buf[epochSize:n])
+		if err != nil {
+			return m, buf, false, fmt.Errorf("store: read meta of %q: %w", clip(key), err)
+		}
+		if fill && epoch != 0 {
+			s.cache.put(buf[:n], buf[n:])
+		}
+	}
+	if !ok {
+		return m, buf, false, nil
+	}
+	if err := decodeMeta(&m, buf[n:]); err != nil {
+		return m, buf, false, fmt.Errorf("key %q: %w", clip(key), err)
+	}
+	return m, buf, true, nil
+}
+
+// clip bounds a key for an error text.
+func clip(key []byte) []byte { return key[:min(len(key), 128)] }
+
+// Tombstone reads the version, floor and expiry version of a deleted key, as a Meta of type none. Those at or below the
+// watermark are there, too, until they are reclaimed. Any goroutine.
+func (s *Store) Tombstone(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
+	buf = appendTombstoneKey(buf[:0], key)
+	n := len(buf)
+	buf, ok, err = s.engine.Get(buf, buf[:n])
+	if err != nil {
+		return m, buf, false, fmt.Errorf("store: read tombstone of %q: %w", clip(key), err)
+	}
+	if !ok {
+		return m, buf, false, nil
+	}
+	if err := decodeMeta(&m, buf[n:]); err != nil {
+		return m, buf, false, fmt.Errorf("tombstone of %q: %w", clip(key), err)
+	}
+	return m, buf, true, nil
+}
+
+// Own visits the partition's own rows of a kind in the order of their ids, until visit returns false. The slices are borrowed
+// for the call. Any goroutine.
+func (s *Store) Own(kind event.OwnKind, visit func(id, value []byte) bool) error {
+	return visitOwn(s.engine, kind, visit)
+}
+
+func visitOwn(r engine.Reader, kind event.OwnKind, visit func(id, value []byte) bool) error {
+	prefix := appendOwnKey(nil, kind, nil)
+	return scan(r, prefix, prefixEnd(nil, prefix), func(key, value []byte) (bool, error) {
+		return visit(key[len(prefix):], value), nil
+	})
+}
+
+// OwnValue appends the value of one of the partition's own rows to dst; ok is false, and dst comes back unchanged, when there is none.
+// Any goroutine.
+func (s *Store) OwnValue(dst []byte, kind event.OwnKind, id []byte) (value []byte, ok bool, err error) {
+	value, ok, err = s.engine.Get(dst, appendOwnKey(nil, kind, id))
+	if err != nil {
+		return dst, false, fmt.Errorf("store: read own row of kind %d, %q: %w", kind, clip(id), err)
+	}
+	return value, ok, nil
+}
+
+// Flush makes what is applied durable and returns a position that is: the one applied when the flush began.
+func (s *Store) Flush() (event.Position, error) {
+	applied := s.state.Load().Applied
+	if err := s.engine.Flush(); err != nil {
+		return event.Position{}, fmt.Errorf("store: flush %s at %s: %w", s.id, applied, err)
+	}
+	return applied, nil
+}
+
+// Checkpoint makes dir, which must not exist, a durable copy of the store. Its position is in its rows: see StateOfCheckpoint.
+func (s *Store) Checkpoint(dir string) error {
+	if err := s.engine.Checkpoint(dir); err != nil {
+		return fmt.Errorf("store: checkpoint %s into %s: %w", s.id, dir, err)
+	}
+	return nil
+}
