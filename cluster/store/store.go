@@ -19,7 +19,7 @@ type Store struct {
 	// for everyone else, and 0 also while rows are being written.
 	caching uint64
 	epoch   atomic.Uint64
-	state atomic.Pointer[State]
+	state   atomic.Pointer[State]
 	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
 	sweep struct{ job, at []byte }
 }
