@@ -137,6 +137,9 @@ func (u *Update) check(g *Group) error {
 	if u.Snapshot != nil {
 		g.nextBase, g.nextLast = u.Snapshot.Index, u.Snapshot.Index
 	}
+	if g.nextLast > maxIndex || u.HardState.Commit > maxIndex {
+		return fmt.Errorf("%w: base %d, commit %d, at most %d is possible", ErrTooLarge, g.nextLast, u.HardState.Commit, uint64(maxIndex))
+	}
 	if len(u.Entries) == 0 {
 		return nil
 	}

@@ -328,10 +328,10 @@ func TestConcurrentReaders(t *testing.T) {
 	l := mustOpen(t, o)
 	const groups, last = 3, 3000
 	done := make(chan error, groups)
-	positions := make([]chan uint64, groups)
+	positions, grown := make([]chan uint64, groups), make([]chan struct{}, groups)
 	for g := range uint64(groups) {
-		positions[g] = make(chan uint64, last)
-		go func() { done <- follow(l.Group(g+1), last, positions[g]) }()
+		positions[g], grown[g] = make(chan uint64, last), make(chan struct{}, 1)
+		go func() { done <- follow(l.Group(g+1), last, positions[g], grown[g]) }()
 	}
 	for i := uint64(1); i <= last; i++ {
 		var us []Update
@@ -344,6 +344,12 @@ func TestConcurrentReaders(t *testing.T) {
 			}
 		}
 		mustAppend(t, l, us...)
+		for _, c := range grown {
+			select {
+			case c <- struct{}{}:
+			default:
+			}
+		}
 	}
 	for range groups {
 		if err := <-done; err != nil {
@@ -354,7 +360,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 // follow reads up to last, telling what was read so that it may be truncated.
-func follow(g *Group, last uint64, position chan<- uint64) error {
+func follow(g *Group, last uint64, position chan<- uint64, grown <-chan struct{}) error {
 	r := g.NewReader(1)
 	defer r.Close()
 	for next := uint64(1); next <= last; {
@@ -369,7 +375,9 @@ func follow(g *Group, last uint64, position chan<- uint64) error {
 			}
 			next++
 		}
-		if len(batch) > 0 {
+		if len(batch) == 0 {
+			<-grown
+		} else {
 			if _, err := g.Entries(next-1, next, noLimit); err != nil {
 				return fmt.Errorf("group %d: Entries(%d): %w", g.id, next-1, err)
 			}

@@ -121,6 +121,7 @@ type Replica struct {
 	decoded     event.Event
 	settled     []settlement
 	open        *batch
+	offered     bool     // the open batch lies where the raft loop may take it
 	flight      []*batch // proposed, by index
 	flights     int      // batches that are neither open nor settled
 	flightBytes int
@@ -186,6 +187,11 @@ func (r *Replica) join() error {
 		return err
 	}
 	r.group = group
+	if r.log.FirstIndex() == state.Applied.Index+1 {
+		if err := r.markBase(); err != nil {
+			return errors.Join(err, r.opts.Node.Remove(r.opts.Group))
+		}
+	}
 	go r.run()
 	return nil
 }

@@ -316,3 +316,34 @@ func TestDeadGenerations(t *testing.T) {
 		}
 	}
 }
+
+// TestSweepBelongsToItsJob: Clean is half through the expiry index for one range delete when everything is deleted; the next range
+// delete's sweep must begin at the start.
+func TestSweepBelongsToItsJob(t *testing.T) {
+	s := openStore(t, memEngine(t), nil)
+	a := s.NewApply()
+	w := newWorld()
+	round := func(do func()) {
+		w.begin()
+		do()
+		gather(t, a, w.end())
+		must(t, a.Commit())
+	}
+	for from := range int64(2) {
+		round(func() {
+			for i := range int64(6) {
+				w.set(fmt.Sprint("a", i), "v", 5000-1000*from+i)
+			}
+			w.rangeDelete("a", "b")
+		})
+		_, err := s.Clean(3)
+		must(t, err)
+		if from == 0 {
+			round(func() { w.rangeDelete("", "") })
+		}
+	}
+	cleanAll(t, s)
+	if n := countRows(t, s.engine, famExpiry); n != 0 {
+		t.Fatalf("%d expiry rows are left", n)
+	}
+}
