@@ -176,6 +176,34 @@ func TestLatestAndFollow(t *testing.T) {
 	}
 }
 
+// Cluster numbers that an entry without mutations assigned reach a reader that was there before.
+func TestNamesAssignedOutsideOfEvents(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 3)
+	c := feedtest.NewCell(t, h, 1)
+	r := open(t, c, feed.Latest(), true)
+	if item, err := r.Next(); err != nil || item.Event != nil {
+		t.Fatal(item, err)
+	}
+	h.Append(2, &event.Event{Time: 1, Term: 2, Clusters: []event.ClusterName{{Number: 2, ID: "dc-b"}}})
+	h.Append(2, &event.Event{Time: 2, Term: 2, Mutations: []event.Mutation{{Op: event.OpDel, Key: []byte("k"), Version: event.Version{Time: 2, Cluster: 2}}}})
+	for {
+		item, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			if id := item.Names.ID(item.Event.Mutations[0].Version.Cluster); id != "dc-b" {
+				t.Fatalf("cluster 2 is %q", id)
+			}
+			break
+		}
+	}
+	if n := c.Nodes[0].Streams(); n != 1 {
+		t.Fatalf("it took %d streams, want 1", n)
+	}
+}
+
 // Only applied entries are served: what is in the log beyond that stays there.
 func TestNeverAheadOfApply(t *testing.T) {
 	h := feedtest.NewHistory()

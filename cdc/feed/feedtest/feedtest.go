@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,9 @@ func (h *History) Append(term uint64, ev *event.Event) event.Position {
 		e.Data = event.Append(nil, ev)
 	}
 	h.mu.entries = append(h.mu.entries, e)
+	if ev != nil && ev.Term == term {
+		h.names = slices.Clone(h.names).Add(ev.Clusters)
+	}
 	if ev != nil && ev.Term == term && len(ev.Mutations) > 0 {
 		st := h.mu.last
 		st.Prev, st.PrevChain, st.Position = st.Position, st.Chain, at
@@ -235,10 +239,14 @@ type Node struct {
 	Replica *Replica // nil: none here
 	Feed    *feed.Server
 
-	server *grpc.Server
-	served chan struct{}
-	cell   *Cell
+	server  *grpc.Server
+	served  chan struct{}
+	cell    *Cell
+	streams atomic.Int64
 }
+
+// Streams is how many subscriptions came since the node was made.
+func (n *Node) Streams() int64 { return n.streams.Load() }
 
 // NewCell starts n nodes, each with a replica of h. They stop with the test. Node 0 is called the leader.
 func NewCell(t testing.TB, h *History, n int) *Cell {
@@ -265,7 +273,11 @@ func (n *Node) Start(at string) {
 		n.cell.t.Fatal(err)
 	}
 	n.Address = l.Addr().String()
-	n.server = grpc.NewServer(feed.ServerOptions()...)
+	count := func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		n.streams.Add(1)
+		return handler(srv, stream)
+	}
+	n.server = grpc.NewServer(append(feed.ServerOptions(), grpc.StreamInterceptor(count))...)
 	n.Feed = feed.NewServer(n, feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond})
 	n.Feed.Register(n.server)
 	n.served = make(chan struct{})
