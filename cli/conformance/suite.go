@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/command/commandtest"
 )
 
 // Run runs the whole suite: ours against the oracle, both speaking the same protocol, both with a key space of their own,
@@ -26,6 +26,9 @@ func Run(t *testing.T, ours, oracle Target, seed uint64) {
 	t.Run("descriptions", func(t *testing.T) { descriptions(t, ours, oracle) })
 	t.Run("options", func(t *testing.T) { options(t, ours, oracle, seed) })
 	t.Run("differences", func(t *testing.T) { differences(t, ours, oracle) })
+	t.Run("patterns", func(t *testing.T) { patterns(t, ours, oracle, seed) })
+	t.Run("numbers", func(t *testing.T) { numbers(t, ours, oracle, seed) })
+	t.Run("expiry passes", func(t *testing.T) { expiryPasses(t, ours, oracle) })
 	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed) })
 }
 
@@ -108,14 +111,14 @@ func differences(t *testing.T, ours, oracle Target) {
 		p := &pair{tb: t, ours: ours, oracle: oracle}
 		p.reset()
 		for _, line := range d.Setup {
-			ours.Do(Words(line)...)
-			oracle.Do(Words(line)...)
+			ours.Do(commandtest.Words(line)...)
+			oracle.Do(commandtest.Words(line)...)
 		}
 		for _, side := range []struct {
 			name, want string
 			target     Target
 		}{{"ours", d.Ours, ours}, {"Redis", d.Redis, oracle}} {
-			if got := side.target.Do(Words(d.Line)...); !strings.HasPrefix(string(got), side.want) {
+			if got := side.target.Do(commandtest.Words(d.Line)...); !strings.HasPrefix(string(got), side.want) {
 				t.Errorf("%.60s: %s says %.100q, and the table (%s) %q", d.Line, side.name, got, d.Reason, side.want)
 			}
 		}
@@ -132,7 +135,7 @@ func random(t *testing.T, ours, oracle Target, seed uint64) {
 		for range 300 {
 			p.do(g.next()...)
 			if t.Failed() {
-				t.Fatal(fmt.Sprintf("seed %d", seed))
+				t.FailNow()
 			}
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/zankv/zankv/cluster/command/commandtest"
 )
 
 // Target answers commands.
@@ -43,7 +45,7 @@ func Dial(tb testing.TB, addr string, first ...string) *Conn {
 	tb.Cleanup(func() { conn.Close() })
 	c := &Conn{tb: tb, conn: conn, in: bufio.NewReader(conn)}
 	for _, line := range first {
-		if r := c.Do(Words(line)...); r[0] == '-' {
+		if r := c.Do(commandtest.Words(line)...); r[0] == '-' {
 			tb.Fatalf("conformance: %s: %q", line, r)
 		}
 	}

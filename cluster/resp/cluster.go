@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/store"
 )
 
 // hexID is a node's id as cluster clients expect one: 40 hexadecimal digits, made from the node id alone.
@@ -224,14 +225,14 @@ func (c *conn) clusterInfo([][]byte) {
 		}
 	}
 	state := "ok"
-	if covered < slots16k {
+	if covered < store.Slots {
 		state = "fail"
 	}
 	r := c.begin()
 	r.Verbatim(fmt.Sprintf("cluster_enabled:1\r\ncluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_slots_ok:%d\r\n"+
 		"cluster_slots_pfail:0\r\ncluster_slots_fail:%d\r\ncluster_known_nodes:%d\r\ncluster_size:%d\r\n"+
 		"cluster_current_epoch:1\r\ncluster_my_epoch:1\r\n",
-		state, slots16k, covered, slots16k-covered, nodes, len(shards)))
+		state, store.Slots, covered, store.Slots-covered, nodes, len(shards)))
 	c.end(r)
 }
 
@@ -245,12 +246,12 @@ func (c *conn) clusterCountKeys(args [][]byte) {
 		c.fail(command.ErrNotInteger)
 		return
 	}
-	if slot < 0 || slot >= slots16k {
+	if slot < 0 || slot >= store.Slots {
 		c.fail("ERR Invalid slot")
 		return
 	}
 	spec := command.Lookup([]byte("scan"))
-	partition, count := int(slot)*c.ns.Partitions/slots16k, int64(0)
+	partition, count := slotPartition(c.ns, int(slot)), int64(0)
 	for next := []byte{}; next != nil; {
 		reply := c.ask(partition, spec, [][]byte{[]byte("scan"), next, []byte("COUNT"), []byte("5000")})
 		from, keys, ok := splitScan(reply)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/zankv/zankv/cluster/command"
 )
@@ -17,7 +18,7 @@ const (
 	flushAt      = 64 << 10 // replies are written as soon as there are so many bytes
 	writeChunk   = 256 << 10
 	roundLimit   = 1024      // commands of a round
-	bigReply     = 256 << 10 // see deferredReads
+	bigReply     = 256 << 10 // see limitDeferred
 	keepArgs     = 4096
 	replyOn      = 0
 	replyOff     = 1
@@ -56,7 +57,7 @@ type conn struct {
 	round         // what is in work
 	spec          *command.Spec
 	specCalls     uint64
-	deferredReads int // reads that may wait behind writes in a round: see conn.defer
+	deferredReads int // reads that may wait behind writes in a round: see limitDeferred
 	counts        connCounts
 
 	mem      atomic.Int64 // what was taken from the node's budget
@@ -79,7 +80,7 @@ func newConn(s *Server, nc net.Conn, kind PortKind, namespace string) *conn {
 		buf:    make([]byte, 0, firstBuffer),
 		parser: newParser(s.opt.MaxBulk, s.opt.MaxQuery),
 	}
-	c.deferredReads = roundLimit
+	c.deferredReads = firstDeferred
 	c.wake = make(chan struct{}, 1)
 	c.lane1done = c.laneDone
 	c.active.Store(s.tick.Load())
@@ -186,6 +187,9 @@ func (c *conn) fill() bool {
 // come so far, so that a length that was merely declared costs nothing.
 func (c *conn) room() error {
 	if len(c.buf) < cap(c.buf) {
+		if !c.charge(cap(c.buf)) { // the list of arguments may have grown
+			return errBuffersAreFull
+		}
 		return nil
 	}
 	size := 2 * cap(c.buf)
@@ -195,7 +199,7 @@ func (c *conn) room() error {
 	if size > c.parser.maxQuery+keptBuffer {
 		return errQueryTooBig
 	}
-	if !c.charge(int64(size - cap(c.buf))) {
+	if !c.charge(size) {
 		return errBuffersAreFull
 	}
 	grown := make([]byte, len(c.buf), size)
@@ -206,15 +210,6 @@ func (c *conn) room() error {
 
 // shrink gives big buffers back once they are empty.
 func (c *conn) shrink() {
-	if cap(c.buf) > keptBuffer && len(c.buf) == 0 && (c.calm >= 64 || c.srv.pressed()) {
-		c.charge(int64(firstBuffer - cap(c.buf)))
-		c.buf = make([]byte, 0, firstBuffer)
-	}
-	if len(c.buf) == 0 {
-		c.calm++
-	} else if len(c.buf) > keptBuffer/2 {
-		c.calm = 0
-	}
 	if cap(c.out) > 2*flushAt {
 		c.out = nil
 	}
@@ -224,14 +219,32 @@ func (c *conn) shrink() {
 	if cap(c.parser.args) > keepArgs && c.parser.left == 0 {
 		c.parser.args = nil
 	}
+	switch {
+	case len(c.buf) > keptBuffer/2:
+		c.calm = 0
+	case len(c.buf) == 0:
+		c.calm++
+	}
+	if cap(c.buf) > keptBuffer && len(c.buf) == 0 && (c.calm >= 64 || c.srv.pressed()) {
+		c.buf = make([]byte, 0, firstBuffer)
+	}
 }
 
-// charge takes n bytes from the node's budget, or gives them back.
-func (c *conn) charge(n int64) bool {
-	if !c.srv.budget.take(n) {
+// charge accounts a query buffer of size bytes, and the list of arguments of the command in work, to the node's budget.
+func (c *conn) charge(size int) bool {
+	const argSize = int(unsafe.Sizeof(span{}) + unsafe.Sizeof([]byte(nil)))
+	want := int64(size - firstBuffer)
+	if n := cap(c.parser.args); n > keepArgs {
+		want += int64(n * argSize)
+	}
+	had := c.mem.Load()
+	if want == had {
+		return true
+	}
+	if !c.srv.budget.take(want - had) {
 		return false
 	}
-	c.mem.Add(n)
+	c.mem.Store(want)
 	return true
 }
 
@@ -242,6 +255,13 @@ func (c *conn) flush() {
 }
 
 func (c *conn) write(b []byte) {
+	if len(b) > writeChunk { // it may be held for long, if the client is slow
+		if !c.srv.budget.take(int64(len(b))) {
+			c.drop(errBuffersAreFull)
+			return
+		}
+		defer c.srv.budget.take(-int64(len(b)))
+	}
 	for len(b) > 0 && c.broken == nil {
 		chunk := b[:min(len(b), writeChunk)]
 		c.writing.Store(c.srv.tick.Load())
@@ -253,6 +273,12 @@ func (c *conn) write(b []byte) {
 		b = b[len(chunk):]
 	}
 	c.writing.Store(0)
+}
+
+// drop gives up on a client whose replies there is no room for: it learns nothing of their commands.
+func (c *conn) drop(err error) {
+	c.srv.stats.dropped.Add(1)
+	c.broken = err
 }
 
 // account passes the round's figures on.

@@ -124,8 +124,10 @@ func (c *conn) time([][]byte) {
 
 func (c *conn) selectDB(args [][]byte) {
 	switch n, ok := parseInt(args[1]); {
-	case !ok || n != int64(int32(n)):
+	case !ok:
 		c.fail(command.ErrNotInteger)
+	case n != int64(int32(n)):
+		c.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
 	case n != 0:
 		c.fail("ERR DB index is out of range")
 	default:

@@ -206,10 +206,15 @@ func (c *conn) single(ns *Namespace, partition int, spec *command.Spec, args [][
 			return
 		}
 	}
+	tried := len(c.queue) == 0
 	k := c.newCall()
 	k.Spec, k.Args, k.ReadStale, k.prefixed = spec, args, stale, prefixed
 	k.ns, k.partition = ns, partition
 	c.enqueue(k)
+	if tried {
+		c.send(k)
+		return
+	}
 	c.start1(k)
 }
 

@@ -157,6 +157,7 @@ type fakeNode struct {
 	node     Node
 	replicas map[string][]*fakeReplica
 	addr     map[PortKind]string // of the first namespace's ports
+	stopGRPC func()
 }
 
 func (n *fakeNode) Namespace(name string) (*Namespace, bool) {
@@ -264,6 +265,7 @@ func (n *fakeNode) start(t testing.TB, change func(*Options), first *Namespace) 
 	n.node.GRPCPort = port
 	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxFrame), grpc.MaxSendMsgSize(maxFrame))
 	srv.RegisterForward(g)
+	n.stopGRPC = g.Stop
 	group.Go(func() { g.Serve(ln) })
 	t.Cleanup(func() {
 		cancel()

@@ -7,10 +7,12 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/redcon"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
@@ -51,6 +53,7 @@ type peer struct {
 	addr string
 	conn *grpc.ClientConn
 	kick chan struct{} // there is something to send
+	down atomic.Bool   // nothing was answered since it broke off
 
 	mu struct {
 		sync.Mutex
@@ -154,6 +157,11 @@ func (f *forwarder) dialOptions() []grpc.DialOption {
 	opts := []grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		// A node that comes back is found at once, not after gRPC's two minutes.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+			MinConnectTimeout: 2 * time.Second,
+		}),
 		grpc.WithInitialWindowSize(1 << 20), grpc.WithInitialConnWindowSize(4 << 20),
 	}
 	if len(f.srv.opt.DialOptions) == 0 {
@@ -192,7 +200,8 @@ func (p *peer) run() {
 			return
 		case <-p.kick:
 		}
-		if err := p.stream(); err != nil && p.f.ctx.Err() == nil {
+		// Said once: until an answer comes again, each attempt fails the same way.
+		if err := p.stream(); err != nil && p.f.ctx.Err() == nil && !p.down.Swap(true) {
 			p.f.srv.opt.Logger.Warn("forwarding to a node broke off", "address", p.addr, "error", err)
 		}
 		p.fail()
@@ -262,6 +271,7 @@ func (p *peer) receive(stream grpc.BidiStreamingClient[forwardpb.Request, forwar
 		if err != nil {
 			return err
 		}
+		p.down.Store(false)
 		for _, a := range resp.Answers {
 			if fl := p.take(a.Id); fl != nil {
 				fl.answer(a)
@@ -295,17 +305,18 @@ func (f *forwarder) expire(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.mu.peers {
-		for _, fl := range p.overdue(now.Add(-f.srv.opt.ForwardTimeout)) {
+		for _, fl := range p.overdue(now.Add(-f.srv.opt.ForwardTimeout), now.Add(-f.srv.opt.RetryFor)) {
 			fl.lose(f.srv)
 		}
 	}
 }
 
-func (p *peer) overdue(before time.Time) (late []*flight) {
+// overdue takes out the flights that were sent before one time, or wait to be sent since before another.
+func (p *peer) overdue(sent, waiting time.Time) (late []*flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, fl := range p.mu.flights {
-		if fl.since.Before(before) {
+		if fl.since.Before(sent) || !fl.sent && fl.since.Before(waiting) {
 			delete(p.mu.flights, id)
 			late = append(late, fl)
 		}

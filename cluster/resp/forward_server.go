@@ -12,8 +12,11 @@ import (
 	"github.com/zankv/zankv/cluster/resp/forwardpb"
 )
 
-// maxServed is how many lanes of one stream may be in work; further ones wait on the wire.
-const maxServed = 4096
+// Bounds of one stream: lanes in work, and bytes of answers that the other node hasn't taken. Further lanes wait on the wire.
+const (
+	maxServed = 4096
+	maxUnsent = 64 << 20
+)
 
 // RegisterForward makes the server answer what other nodes forward.
 func (s *Server) RegisterForward(r grpc.ServiceRegistrar) {
@@ -34,12 +37,14 @@ type serving struct {
 	mu    struct {
 		sync.Mutex
 		answers []*forwardpb.Answer
+		unsent  int // bytes of answers
 	}
+	room chan struct{} // unsent became smaller
 }
 
 // Exchange runs lanes until the other side ends the stream, and returns when all that were begun are done.
 func (f *forwardService) Exchange(stream grpc.BidiStreamingServer[forwardpb.Request, forwardpb.Response]) error {
-	v := &serving{srv: f.srv, slots: make(chan struct{}, maxServed), kick: make(chan struct{}, 1)}
+	v := &serving{srv: f.srv, slots: make(chan struct{}, maxServed), kick: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(stream.Context())
 	sent := make(chan struct{})
 	go func() {
@@ -63,13 +68,48 @@ func (v *serving) receive(ctx context.Context, stream grpc.BidiStreamingServer[f
 			return err
 		}
 		for _, l := range req.Lanes {
-			select {
-			case v.slots <- struct{}{}:
-				v.run(l)
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := v.waitForRoom(ctx); err != nil {
+				return err
 			}
+			v.run(l)
 		}
+	}
+}
+
+// waitForRoom takes a slot when the bounds allow another lane.
+func (v *serving) waitForRoom(ctx context.Context) error {
+	for v.backlog() > maxUnsent {
+		select {
+		case <-v.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	select {
+	case v.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (v *serving) backlog() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.mu.unsent
+}
+
+// delivered gives back what n lanes with so many bytes of answers took.
+func (v *serving) delivered(n, size int) {
+	v.mu.Lock()
+	v.mu.unsent -= size
+	v.mu.Unlock()
+	for range n {
+		<-v.slots
+	}
+	select {
+	case v.room <- struct{}{}:
+	default:
 	}
 }
 
@@ -88,16 +128,11 @@ func (v *serving) send(ctx context.Context, stream grpc.BidiStreamingServer[forw
 				n++
 			}
 			err := stream.Send(&forwardpb.Response{Answers: answers[:n]})
-			for range n {
-				<-v.slots
+			v.delivered(n, size)
+			if err != nil {
+				return // the stream is gone, and receive hears of it
 			}
 			answers = answers[n:]
-			if err != nil {
-				for range answers {
-					<-v.slots
-				}
-				break // the stream is gone, and receive hears of it
-			}
 		}
 	}
 }
@@ -113,6 +148,7 @@ func (v *serving) takeAnswers() []*forwardpb.Answer {
 func (v *serving) answer(a *forwardpb.Answer) {
 	v.mu.Lock()
 	v.mu.answers = append(v.mu.answers, a)
+	v.mu.unsent += len(a.Replies) + laneOverhead
 	v.mu.Unlock()
 	select {
 	case v.kick <- struct{}{}:

@@ -149,7 +149,7 @@ func (s *Server) infoStats() []InfoField {
 		{"total_connections_received", u(st.Accepted)}, {"total_commands_processed", u(st.Commands)},
 		{"total_net_input_bytes", u(st.NetInBytes)}, {"total_net_output_bytes", u(st.NetOutBytes)},
 		{"rejected_connections", u(st.Rejected)}, {"idle_closed_connections", u(st.IdleClosed)},
-		{"client_output_buffer_limit_disconnections", u(st.StuckClosed)}, {"protocol_errors", u(st.ProtocolErrors)},
+		{"client_output_buffer_limit_disconnections", u(st.StuckClosed + st.Dropped)}, {"protocol_errors", u(st.ProtocolErrors)},
 		{"forwarded_requests", u(st.Forwarded)}, {"forwarded_requests_lost", u(st.ForwardLost)},
 		{"forwarded_requests_served", u(st.Served)}, {"scan_cursors", strconv.Itoa(s.cursors.len())},
 	}

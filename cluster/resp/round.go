@@ -128,7 +128,17 @@ func (c *conn) finish() {
 	if c.open > 0 {
 		c.runLanes()
 	}
-	biggest := 0
+	biggest, held := 0, int64(0)
+	for _, k := range c.calls[:c.used] {
+		held += int64(len(k.Reply.Buf))
+	}
+	if held > writeChunk {
+		if !c.srv.budget.take(held) {
+			c.drop(errBuffersAreFull)
+		} else {
+			defer c.srv.budget.take(-held)
+		}
+	}
 	for _, k := range c.queue {
 		c.emit(k)
 		biggest = max(biggest, len(k.Reply.Buf))
@@ -175,14 +185,23 @@ func (c *conn) endRound(biggest int) {
 	c.queue, c.used, c.open, c.deferred, c.held, c.full = c.queue[:0], 0, 0, 0, 0, false
 }
 
-// limitDeferred bounds what reads that wait behind writes may keep in memory: after a big reply only few may wait, and
-// their number doubles with each round without one.
+// Reads of a round that may wait behind writes: what they answer isn't known, and must be kept. A connection begins with few, a round
+// without a big reply doubles them.
+const (
+	firstDeferred = 16
+	mostDeferred  = 128
+)
+
+// limitDeferred bounds what reads that wait behind writes may keep in memory.
 func (c *conn) limitDeferred(biggest int) {
-	if biggest > bigReply {
-		c.deferredReads = max(1, (16<<20)/biggest)
-		return
+	switch {
+	case biggest > bigReply:
+		c.deferredReads = max(1, (16<<20)/biggest/4)
+	case c.srv.pressed():
+		c.deferredReads = firstDeferred
+	case c.deferred > 0:
+		c.deferredReads = min(2*c.deferredReads, mostDeferred)
 	}
-	c.deferredReads = min(2*c.deferredReads, roundLimit)
 }
 
 // runLanes runs all lanes until each call has its final reply. Lanes go on side by side; what one lane still lacks after

@@ -221,9 +221,28 @@ func (s *Server) Close() error {
 		c.nc.SetWriteDeadline(s.now().Add(time.Second))
 	}
 	s.mu.Unlock()
-	s.group.Wait()
+	s.await()
 	s.forwarder.close()
 	return nil
+}
+
+// await waits for the connections. Run may have ended, so what they forwarded is given up on here.
+func (s *Server) await() {
+	done := make(chan struct{})
+	go func() {
+		s.group.Wait()
+		close(done)
+	}()
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-t.C:
+			s.forwarder.expire(s.now())
+		}
+	}
 }
 
 // budget is a number of bytes that many may take from.

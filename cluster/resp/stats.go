@@ -8,9 +8,9 @@ import (
 
 // stats are the server's counters. Connections add to them once a round.
 type stats struct {
-	accepted, rejected, idle, stuck, protocolErrors atomic.Uint64
-	commands, netIn, netOut                         atomic.Uint64
-	forwarded, forwardLost, served                  atomic.Uint64
+	accepted, rejected, idle, stuck, dropped, protocolErrors atomic.Uint64
+	commands, netIn, netOut                                  atomic.Uint64
+	forwarded, forwardLost, served                           atomic.Uint64
 
 	calls map[*command.Spec]*atomic.Uint64 // its keys never change
 }
@@ -46,6 +46,7 @@ type Stats struct {
 	Rejected       uint64 // connections over MaxClients
 	IdleClosed     uint64 // connections
 	StuckClosed    uint64 // connections whose client took no replies
+	Dropped        uint64 // connections whose replies exceeded MemoryBudget
 	ProtocolErrors uint64
 	Commands       uint64
 	NetInBytes     uint64
@@ -65,7 +66,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Unlock()
 	st := Stats{
 		Clients: clients, Accepted: s.stats.accepted.Load(), Rejected: s.stats.rejected.Load(),
-		IdleClosed: s.stats.idle.Load(), StuckClosed: s.stats.stuck.Load(), ProtocolErrors: s.stats.protocolErrors.Load(),
+		IdleClosed: s.stats.idle.Load(), StuckClosed: s.stats.stuck.Load(), Dropped: s.stats.dropped.Load(), ProtocolErrors: s.stats.protocolErrors.Load(),
 		Commands: s.stats.commands.Load(), NetInBytes: s.stats.netIn.Load(), NetOutBytes: s.stats.netOut.Load(),
 		BufferBytes: s.budget.used.Load(), Forwarded: s.stats.forwarded.Load(), ForwardLost: s.stats.forwardLost.Load(),
 		Served: s.stats.served.Load(), Calls: make(map[string]uint64),

@@ -54,7 +54,10 @@ func (e *Executor) run(r *command.Reply, spec *command.Spec, args [][]byte) {
 		c.Tx = e.Store
 	}
 	for {
-		before := e.Store.Rows()
+		var before map[string]event.Meta
+		if c.Tx != nil {
+			before = e.Store.Rows()
+		}
 		e.Store.Emitted = e.Store.Emitted[:0]
 		r.Buf = r.Buf[:0]
 		if err := spec.Run(c); err != nil {

@@ -1,4 +1,4 @@
-package conformance
+package commandtest
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func Words(line string) [][]byte {
 		}
 		quoted, err := strconv.QuotedPrefix(line)
 		if err != nil {
-			panic(fmt.Sprintf("conformance: line %q: %v", line, err))
+			panic(fmt.Sprintf("commandtest: line %q: %v", line, err))
 		}
 		word, _ := strconv.Unquote(quoted)
 		line = line[len(quoted):]
@@ -28,7 +28,7 @@ func Words(line string) [][]byte {
 			number, rest, _ := strings.Cut(repeat, " ")
 			n, err := strconv.Atoi(number)
 			if err != nil {
-				panic(fmt.Sprintf("conformance: line %q: %v", line, err))
+				panic(fmt.Sprintf("commandtest: line %q: %v", line, err))
 			}
 			word, line = strings.Repeat(word, n), rest
 		}

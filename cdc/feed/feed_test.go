@@ -1,0 +1,457 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
+
+	"github.com/zankv/zankv/cdc/event"
+)
+
+// collect reads until the end of the log, or n events, and checks them with a validator that starts where it is told.
+func collect(t *testing.T, r *Reader, n int) []event.Stamp {
+	t.Helper()
+	var v event.Validator
+	var got []event.Stamp
+	for n < 0 || len(got) < n {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) && n < 0 {
+			return got
+		}
+		if err != nil {
+			t.Fatalf("after %d events: %v", len(got), err)
+		}
+		if item.Event == nil {
+			continue
+		}
+		if _, err := v.Event(item.Stamp, item.Event, item.Names); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, *item.Stamp)
+	}
+	return got
+}
+
+func same(t *testing.T, got, want []event.Stamp) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d events, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Fatalf("event %d: got %+v, want %+v", i, got[i], want[i])
+		}
+	}
+}
+
+// after is the stamps after position index.
+func after(stamps []event.Stamp, index uint64) []event.Stamp {
+	for i := range stamps {
+		if stamps[i].Position.Index > index {
+			return stamps[i:]
+		}
+	}
+	return nil
+}
+
+func fails(t *testing.T, r *Reader, kind Kind) *Error {
+	t.Helper()
+	for {
+		_, err := r.Next()
+		if err == nil {
+			continue
+		}
+		var problem *Error
+		if !errors.As(err, &problem) || problem.Kind != kind {
+			t.Fatalf("got %v, want a problem of kind %d", err, kind)
+		}
+		return problem
+	}
+}
+
+func TestFromEveryPosition(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 40)
+	h.fill(3, 20)
+	c := newCell(t, h, 1)
+	all := h.stamps()
+	same(t, collect(t, c.open(Earliest(), false), -1), all)
+	for i := uint64(1); i <= 60; i++ {
+		term := uint64(2)
+		if i > 40 {
+			term = 3
+		}
+		p := event.Position{Term: term, Index: i}
+		same(t, collect(t, c.open(AfterPosition(p), false), -1), after(all, i))
+		same(t, collect(t, c.open(At(p), false), -1), after(all, i-1))
+		chain := event.Chain{}
+		for _, st := range all {
+			if st.Position.Index <= i {
+				chain = st.Chain
+			}
+		}
+		same(t, collect(t, c.open(After(p, chain), false), -1), after(all, i))
+		chain[7]++
+		fails(t, c.open(After(p, chain), false), Mismatch)
+		fails(t, c.open(AfterPosition(event.Position{Term: term + 1, Index: i}), false), Mismatch)
+		fails(t, c.open(At(event.Position{Term: term - 1, Index: i}), false), Mismatch)
+	}
+	same(t, collect(t, c.open(After(event.Position{}, event.Chain{}), false), -1), all)
+}
+
+func TestFromTime(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 60)
+	c := newCell(t, h, 1)
+	all := h.stamps()
+	for _, offset := range []time.Duration{-time.Nanosecond, 0, time.Nanosecond} {
+		for i := int64(0); i <= 62; i++ {
+			at := time.Unix(0, startTime+i*int64(time.Second)).Add(offset)
+			index := uint64(0)
+			for _, st := range all {
+				if startTime+int64(st.Position.Index)*int64(time.Second) < at.UnixNano() {
+					index = st.Position.Index
+				}
+			}
+			same(t, collect(t, c.open(AtTime(at), false), -1), after(all, index))
+		}
+	}
+	c.nodes[0].replica.truncate(30)
+	fails(t, c.open(AtTime(time.Unix(0, startTime)), false), Compacted)
+	same(t, collect(t, c.open(AtTime(time.Unix(0, startTime+40*int64(time.Second))), false), -1), after(all, 39))
+}
+
+func TestLatestAndFollow(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 20)
+	c := newCell(t, h, 1)
+	r := c.open(Latest(), true)
+	item, err := r.Next()
+	if err != nil || item.Event != nil || item.Bookmark != (event.Position{Term: 2, Index: 20}) || item.ServerTime.IsZero() {
+		t.Fatalf("got %+v, %v, want a bookmark at 2-20", item, err)
+	}
+	before := len(h.stamps())
+	for i := range 200 {
+		h.set(2, "k", "v")
+		if i%3 == 0 {
+			h.append(2, nil)
+		}
+	}
+	same(t, collect(t, r, 200), h.stamps()[before:])
+	at := h.append(2, nil) // an entry that is no event moves the bookmark
+	for {
+		item, err := r.Next()
+		if err != nil || item.Event != nil {
+			t.Fatal(item, err)
+		}
+		if item.Bookmark == at {
+			break
+		}
+	}
+	if p, chain := r.Position(); p != h.stamps()[before+199].Position || chain != h.stamps()[before+199].Chain {
+		t.Fatalf("position %s", p)
+	}
+}
+
+// Only applied entries are served: what is in the log beyond that stays there.
+func TestNeverAheadOfApply(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 30)
+	c := newCell(t, h, 1)
+	c.nodes[0].replica.lag = 10
+	all := h.stamps()
+	got := collect(t, c.open(Earliest(), false), -1)
+	same(t, got, all[:len(got)])
+	if last := got[len(got)-1].Position.Index; last > 20 {
+		t.Fatalf("entry %d was served, 20 are applied", last)
+	}
+	if p := fails(t, c.open(At(event.Position{Term: 2, Index: 21}), false), Ahead); p.Applied != 20 {
+		t.Fatalf("got %+v, want applied 20", p)
+	}
+	fails(t, c.open(AfterPosition(event.Position{Term: 2, Index: 25}), true), Ahead)
+}
+
+func TestEmptyPartition(t *testing.T) {
+	c := newCell(t, newHistory(), 1)
+	for _, from := range []From{Earliest(), Latest(), AtTime(time.Unix(5, 0)), After(event.Position{}, event.Chain{})} {
+		same(t, collect(t, c.open(from, false), -1), nil)
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	c := newCell(t, newHistory(), 2)
+	for _, cfg := range []Config{{Nodes: c.addresses(), Namespace: "other", Partition: 3}, {Nodes: c.addresses(), Namespace: "default", Partition: 4}} {
+		r, err := Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fails(t, r, Unknown)
+		r.Close()
+	}
+}
+
+// An event larger than a batch comes alone and whole; many small ones come in several batches.
+func TestBatches(t *testing.T) {
+	h := newHistory()
+	for i := range 40 {
+		h.set(2, "small", strings.Repeat("s", 20000))
+		if i%10 == 9 {
+			h.set(2, "large", strings.Repeat("l", 5<<20))
+		}
+	}
+	c := newCell(t, h, 1)
+	r := c.open(Earliest(), false)
+	var batches int
+	for n := 0; ; n++ {
+		if !r.Buffered() {
+			batches++
+		}
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := h.stamps()[n]; *item.Stamp != want || len(item.Event.Mutations[0].Value) < 20000 {
+			t.Fatalf("event %d: %+v, want %+v", n, *item.Stamp, want)
+		}
+	}
+	if batches < 8 || batches > 16 {
+		t.Fatalf("%d batches for 40 events of 20 kB and 4 of 5 MB", batches)
+	}
+}
+
+func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 60)
+	c := newCell(t, h, 3)
+	all := h.stamps()
+	first := c.nodes[1].replica.truncate(20)
+	second := c.nodes[2].replica.truncate(40)
+	for range 6 { // whichever replica is asked first
+		same(t, collect(t, c.open(AfterPosition(event.Position{Term: 2, Index: 5}), false), -1), after(all, 5))
+		same(t, collect(t, c.open(Earliest(), false), -1), all)
+	}
+	c.nodes[0].replica.truncateBare(55)
+	for range 4 {
+		if p := fails(t, c.open(AfterPosition(event.Position{Term: 2, Index: 5}), false), Compacted); p.Oldest != first.LastEvent {
+			t.Fatalf("the oldest left is %s, want %s", p.Oldest, first.LastEvent)
+		}
+		same(t, collect(t, c.open(After(first.LastEvent, first.Chain), false), -1), after(all, first.Index))
+		same(t, collect(t, c.open(AfterPosition(second.LastEvent), false), -1), after(all, second.Index))
+	}
+	// A replica that doesn't answer may have it: not final.
+	c.nodes[1].stop()
+	r := c.openConfig(Config{From: AfterPosition(event.Position{Term: 2, Index: 5}), GiveUp: 300 * time.Millisecond})
+	_, err := r.Next()
+	if problem, ok := errors.AsType[*Error](err); err == nil || ok && problem.Kind == Compacted {
+		t.Fatalf("got %v while a replica that may have the position is down", err)
+	}
+}
+
+// Entries that are no events may be truncated from before a position without making it unreadable.
+func TestNothingWasMissedBeforeTheOldestEntry(t *testing.T) {
+	h := newHistory()
+	at := h.set(2, "a", "1")
+	for range 20 {
+		h.append(2, nil)
+	}
+	h.set(2, "b", "2")
+	c := newCell(t, h, 1)
+	c.nodes[0].replica.truncateBare(15)
+	all := h.stamps()
+	same(t, collect(t, c.open(After(at, all[0].Chain), false), -1), all[1:])
+	same(t, collect(t, c.open(AfterPosition(event.Position{Term: 2, Index: 9}), false), -1), all[1:])
+	same(t, collect(t, c.open(At(event.Position{Term: 2, Index: 2}), false), -1), all[1:])
+	fails(t, c.open(AfterPosition(event.Position{Term: 1, Index: 1}), false), Mismatch)
+	fails(t, c.open(At(at), false), Compacted)
+}
+
+func TestReplicaThatIsNotHere(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 20)
+	c := newCell(t, h, 3)
+	c.nodes[0].replica = nil
+	cfg := Config{Nodes: []string{c.nodes[0].address}, Namespace: "default", Partition: 3}
+	r, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	same(t, collect(t, r, -1), h.stamps())
+}
+
+// Replicas die and come back, one at a time, in the middle of a stream, while writes go on: nothing is lost or repeated.
+func TestResumeOnAnotherReplica(t *testing.T) {
+	const seed = 5
+	random := rand.New(rand.NewPCG(seed, seed))
+	h := newHistory()
+	h.fill(2, 3000)
+	c := newCell(t, h, 3)
+	r := c.open(Earliest(), true)
+	var v event.Validator
+	v.From(event.Position{}, event.Chain{})
+	down, seen, next := -1, 0, 50
+	for total := 30; total > 0; {
+		item, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			seen++
+			if replay, err := v.Event(item.Stamp, item.Event, item.Names); err != nil || replay {
+				t.Fatalf("seed %d: replay %v, %v", seed, replay, err)
+			}
+		}
+		if seen < next {
+			continue
+		}
+		total--
+		next = seen + 1 + random.IntN(60)
+		h.fill(2, 60)
+		if down >= 0 {
+			c.nodes[down].start(c.nodes[down].address)
+		}
+		// The one that serves, so that the stream breaks.
+		for i, n := range c.nodes {
+			if r.conn != nil && n.address == r.conn.address {
+				down = i
+			}
+		}
+		c.nodes[down].stop()
+	}
+	want := h.stamps()
+	for seen < len(want) {
+		item, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			seen++
+			if replay, err := v.Event(item.Stamp, item.Event, item.Names); err != nil || replay {
+				t.Fatalf("seed %d: replay %v, %v", seed, replay, err)
+			}
+		}
+	}
+	if p, chain := v.Last(); p != want[len(want)-1].Position || chain != want[len(want)-1].Chain {
+		t.Fatalf("seed %d: ended at %s, want %s", seed, p, want[len(want)-1].Position)
+	}
+}
+
+// A replica that is behind isn't taken for the end of history: the reader waits for one that isn't.
+func TestResumeOnAReplicaThatIsBehind(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 60)
+	c := newCell(t, h, 2)
+	c.nodes[1].replica.lag = 30
+	last := h.stamps()[len(h.stamps())-1]
+	for range 5 {
+		r := c.open(After(last.Position, last.Chain), true)
+		item, err := r.Next()
+		if err != nil || item.Event != nil || item.Bookmark.Index != 60 {
+			t.Fatal(item, err)
+		}
+		r.Close()
+	}
+}
+
+// A replica whose log was altered under the same positions is found out, and not believed.
+func TestAlteredReplica(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 60)
+	c := newCell(t, h, 2)
+	all := h.stamps()
+	c.nodes[1].replica.tamper = func(e raftpb.Entry) raftpb.Entry {
+		if e.Index == 31 {
+			e.Data = append([]byte(nil), e.Data...)
+			e.Data[len(e.Data)-6] ^= 1
+		}
+		return e
+	}
+	last := all[len(all)-3]
+	found := false
+	for range 20 {
+		r := c.open(After(last.Position, last.Chain), true)
+		_, err := r.Next()
+		problem, ok := errors.AsType[*Error](err)
+		found = found || ok && problem.Kind == Mismatch
+		r.Close()
+	}
+	if found {
+		t.Fatal("marks are after the alteration: it can't show here")
+	}
+	c.nodes[0].stop()
+	c.nodes[1].replica.h.mu.marks = []Mark{{}}
+	fails(t, c.open(After(last.Position, last.Chain), false), Mismatch)
+}
+
+func TestLogEndsEarly(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 6)
+	c := newCell(t, h, 1)
+	c.nodes[0].replica.tamper = func(e raftpb.Entry) raftpb.Entry {
+		if e.Index == 5 {
+			e.Index = 6
+		}
+		return e
+	}
+	r := c.openConfig(Config{From: Earliest(), GiveUp: 100 * time.Millisecond})
+	_, err := r.Next()
+	for err == nil {
+		_, err = r.Next()
+	}
+	if !strings.Contains(err.Error(), "the log gave entry 6 after 4") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestContextEndsTheReader(t *testing.T) {
+	h := newHistory()
+	h.fill(2, 3)
+	c := newCell(t, h, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := Open(ctx, Config{Nodes: c.addresses(), Namespace: "default", Partition: 3, Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	collect(t, r, 2)
+	cancel()
+	for {
+		if _, err := r.Next(); err != nil {
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, cfg := range []Config{{Namespace: "default"}, {Nodes: []string{"127.0.0.1:1"}}} {
+		if _, err := Open(t.Context(), cfg); err == nil {
+			t.Errorf("%+v was taken", cfg)
+		}
+	}
+}
+
+func TestParseFrom(t *testing.T) {
+	for text, want := range map[string]From{
+		"earliest": Earliest(), "latest": Latest(), "2-1041": At(event.Position{Term: 2, Index: 1041}),
+		"2026-11-21T10:00:00.5Z": AtTime(time.Date(2026, 11, 21, 10, 0, 0, 5e8, time.UTC)),
+	} {
+		if got, err := ParseFrom(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	if _, err := ParseFrom("yesterday"); err == nil || !strings.Contains(err.Error(), "want earliest, latest") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,93 @@
+package command_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/zankv/zankv/cluster/command"
+)
+
+// FuzzCommands runs lines of arguments (separated by zero bytes; lines by 0x01) one after the other on one state. Nothing
+// may panic; the executor checks that an error comes with no mutation, and each mutation against the state.
+func FuzzCommands(f *testing.F) {
+	for _, seed := range []string{
+		"set\x00k\x00v\x00ex\x0010\x01append\x00k\x00x\x01getex\x00k\x00persist\x01del\x00k",
+		"incrbyfloat\x00k\x000x1p-16445\x01incrbyfloat\x00k\x00-1e4932\x01setrange\x00k\x0070\x00x",
+		"scan\x000\x00match\x00[^a-\x00count\x001\x01command\x00getkeys\x00mset\x00a\x00b\x01command\x00docs\x00get",
+		"expire\x00k\x00-9223372036854775808\x00nx\x01mset\x00a\x00b\x00c\x01flushdb\x00sync\x01randomkey\x01stale.get\x00k\x01set",
+	} {
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, replicates bool) {
+		e := newExecutor(t)
+		e.Replicates = replicates
+		for _, line := range bytes.Split(input, []byte{1}) {
+			args := bytes.Split(line, []byte{0})
+			if reply := e.Do(args...); len(reply) == 0 {
+				t.Errorf("%q: no reply", args)
+			}
+		}
+	})
+}
+
+// FuzzMatch compares with the pattern's meaning spelled out by recursion.
+func FuzzMatch(f *testing.F) {
+	f.Add([]byte("a*[^b-d]?\\*"), []byte("axyz*"))
+	f.Add([]byte("**a"), []byte(""))
+	f.Add([]byte("[a-"), []byte("-"))
+	f.Fuzz(func(t *testing.T, pattern, s []byte) {
+		if len(pattern) > 24 || len(s) > 24 {
+			return
+		}
+		want := len(pattern) == 0
+		if len(s) > 0 {
+			want = matches(pattern, s)
+		}
+		if got := command.Match(pattern, s); got != want {
+			t.Errorf("Match(%q, %q) = %v", pattern, s, got)
+		}
+	})
+}
+
+// matches tries every length for every star. What one element takes is asked of Match itself, a byte at a time.
+func matches(pattern, s []byte) bool {
+	if len(pattern) == 0 {
+		return len(s) == 0
+	}
+	if pattern[0] == '*' {
+		for i := 0; i <= len(s); i++ {
+			if matches(pattern[1:], s[i:]) {
+				return true
+			}
+		}
+		return false
+	}
+	width := element(pattern)
+	return len(s) > 0 && command.Match(pattern[:width], s[:1]) && matches(pattern[width:], s[1:])
+}
+
+func element(pattern []byte) int {
+	switch {
+	case pattern[0] == '\\' && len(pattern) > 1:
+		return 2
+	case pattern[0] != '[':
+		return 1
+	}
+	i := 1
+	if i < len(pattern) && pattern[i] == '^' {
+		i++
+	}
+	for i < len(pattern) {
+		switch {
+		case pattern[i] == '\\' && i+1 < len(pattern):
+			i += 2
+		case pattern[i] == ']':
+			return i + 1
+		case i+2 < len(pattern) && pattern[i+1] == '-':
+			i += 3
+		default:
+			i++
+		}
+	}
+	return i
+}
