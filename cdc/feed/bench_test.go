@@ -1,4 +1,4 @@
-package feed
+package feed_test
 
 import (
 	"errors"
@@ -7,22 +7,25 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cdc/feed/feedtest"
 )
 
 // BenchmarkCatchUp reads a log of small events from its beginning, over a socket, checked: one operation is one event.
 func BenchmarkCatchUp(b *testing.B) {
 	const events = 300_000
-	h := newHistory()
+	h := feedtest.NewHistory()
 	for i := range events {
-		h.set(2, fmt.Sprintf("key:%012d", i), "a value of 32 bytes, more or less")
+		h.Set(2, fmt.Sprintf("key:%012d", i), "a value of 32 bytes, more or less")
 	}
-	c := newCell(b, h, 1)
+	c := feedtest.NewCell(b, h, 1)
 	b.ReportAllocs()
 	b.ResetTimer()
 	before := cpuTime(b)
 	left := b.N
 	for left > 0 {
-		r := c.open(Earliest(), false)
+		r := open(b, c, feed.Earliest(), false)
 		for left > 0 {
 			if _, err := r.Next(); errors.Is(err, io.EOF) {
 				break

@@ -1,4 +1,4 @@
-package feed
+package feed_test
 
 import (
 	"context"
@@ -12,10 +12,12 @@ import (
 	"go.etcd.io/etcd/raft/v3/raftpb"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cdc/feed/feedtest"
 )
 
 // collect reads until the end of the log, or n events, and checks them with a validator that starts where it is told.
-func collect(t *testing.T, r *Reader, n int) []event.Stamp {
+func collect(t *testing.T, r *feed.Reader, n int) []event.Stamp {
 	t.Helper()
 	var v event.Validator
 	var got []event.Stamp
@@ -36,6 +38,21 @@ func collect(t *testing.T, r *Reader, n int) []event.Stamp {
 		got = append(got, *item.Stamp)
 	}
 	return got
+}
+
+func open(t testing.TB, c *feedtest.Cell, from feed.From, follow bool) *feed.Reader {
+	return openConfig(t, c, feed.Config{From: from, Follow: follow})
+}
+
+func openConfig(t testing.TB, c *feedtest.Cell, cfg feed.Config) *feed.Reader {
+	cfg.Nodes, cfg.Namespace, cfg.Partition = c.Addresses(), "default", 3
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	r, err := feed.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); cancel() })
+	return r
 }
 
 func same(t *testing.T, got, want []event.Stamp) {
@@ -60,14 +77,14 @@ func after(stamps []event.Stamp, index uint64) []event.Stamp {
 	return nil
 }
 
-func fails(t *testing.T, r *Reader, kind Kind) *Error {
+func fails(t *testing.T, r *feed.Reader, kind feed.Kind) *feed.Error {
 	t.Helper()
 	for {
 		_, err := r.Next()
 		if err == nil {
 			continue
 		}
-		var problem *Error
+		var problem *feed.Error
 		if !errors.As(err, &problem) || problem.Kind != kind {
 			t.Fatalf("got %v, want a problem of kind %d", err, kind)
 		}
@@ -76,75 +93,75 @@ func fails(t *testing.T, r *Reader, kind Kind) *Error {
 }
 
 func TestFromEveryPosition(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 40)
-	h.fill(3, 20)
-	c := newCell(t, h, 1)
-	all := h.stamps()
-	same(t, collect(t, c.open(Earliest(), false), -1), all)
+	h := feedtest.NewHistory()
+	h.Fill(2, 40)
+	h.Fill(3, 20)
+	c := feedtest.NewCell(t, h, 1)
+	all := h.Stamps()
+	same(t, collect(t, open(t, c, feed.Earliest(), false), -1), all)
 	for i := uint64(1); i <= 60; i++ {
 		term := uint64(2)
 		if i > 40 {
 			term = 3
 		}
 		p := event.Position{Term: term, Index: i}
-		same(t, collect(t, c.open(AfterPosition(p), false), -1), after(all, i))
-		same(t, collect(t, c.open(At(p), false), -1), after(all, i-1))
+		same(t, collect(t, open(t, c, feed.AfterPosition(p), false), -1), after(all, i))
+		same(t, collect(t, open(t, c, feed.At(p), false), -1), after(all, i-1))
 		chain := event.Chain{}
 		for _, st := range all {
 			if st.Position.Index <= i {
 				chain = st.Chain
 			}
 		}
-		same(t, collect(t, c.open(After(p, chain), false), -1), after(all, i))
+		same(t, collect(t, open(t, c, feed.After(p, chain), false), -1), after(all, i))
 		chain[7]++
-		fails(t, c.open(After(p, chain), false), Mismatch)
-		fails(t, c.open(AfterPosition(event.Position{Term: term + 1, Index: i}), false), Mismatch)
-		fails(t, c.open(At(event.Position{Term: term - 1, Index: i}), false), Mismatch)
+		fails(t, open(t, c, feed.After(p, chain), false), feed.Mismatch)
+		fails(t, open(t, c, feed.AfterPosition(event.Position{Term: term + 1, Index: i}), false), feed.Mismatch)
+		fails(t, open(t, c, feed.At(event.Position{Term: term - 1, Index: i}), false), feed.Mismatch)
 	}
-	same(t, collect(t, c.open(After(event.Position{}, event.Chain{}), false), -1), all)
+	same(t, collect(t, open(t, c, feed.After(event.Position{}, event.Chain{}), false), -1), all)
 }
 
 func TestFromTime(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 60)
-	c := newCell(t, h, 1)
-	all := h.stamps()
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 1)
+	all := h.Stamps()
 	for _, offset := range []time.Duration{-time.Nanosecond, 0, time.Nanosecond} {
 		for i := int64(0); i <= 62; i++ {
-			at := time.Unix(0, startTime+i*int64(time.Second)).Add(offset)
+			at := time.Unix(0, feedtest.StartTime+i*int64(time.Second)).Add(offset)
 			index := uint64(0)
 			for _, st := range all {
-				if startTime+int64(st.Position.Index)*int64(time.Second) < at.UnixNano() {
+				if feedtest.StartTime+int64(st.Position.Index)*int64(time.Second) < at.UnixNano() {
 					index = st.Position.Index
 				}
 			}
-			same(t, collect(t, c.open(AtTime(at), false), -1), after(all, index))
+			same(t, collect(t, open(t, c, feed.AtTime(at), false), -1), after(all, index))
 		}
 	}
-	c.nodes[0].replica.truncate(30)
-	fails(t, c.open(AtTime(time.Unix(0, startTime)), false), Compacted)
-	same(t, collect(t, c.open(AtTime(time.Unix(0, startTime+40*int64(time.Second))), false), -1), after(all, 39))
+	c.Nodes[0].Replica.Truncate(30)
+	fails(t, open(t, c, feed.AtTime(time.Unix(0, feedtest.StartTime)), false), feed.Compacted)
+	same(t, collect(t, open(t, c, feed.AtTime(time.Unix(0, feedtest.StartTime+40*int64(time.Second))), false), -1), after(all, 39))
 }
 
 func TestLatestAndFollow(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 20)
-	c := newCell(t, h, 1)
-	r := c.open(Latest(), true)
+	h := feedtest.NewHistory()
+	h.Fill(2, 20)
+	c := feedtest.NewCell(t, h, 1)
+	r := open(t, c, feed.Latest(), true)
 	item, err := r.Next()
 	if err != nil || item.Event != nil || item.Bookmark != (event.Position{Term: 2, Index: 20}) || item.ServerTime.IsZero() {
 		t.Fatalf("got %+v, %v, want a bookmark at 2-20", item, err)
 	}
-	before := len(h.stamps())
+	before := len(h.Stamps())
 	for i := range 200 {
-		h.set(2, "k", "v")
+		h.Set(2, "k", "v")
 		if i%3 == 0 {
-			h.append(2, nil)
+			h.Append(2, nil)
 		}
 	}
-	same(t, collect(t, r, 200), h.stamps()[before:])
-	at := h.append(2, nil) // an entry that is no event moves the bookmark
+	same(t, collect(t, r, 200), h.Stamps()[before:])
+	at := h.Append(2, nil) // an entry that is no event moves the bookmark
 	for {
 		item, err := r.Next()
 		if err != nil || item.Event != nil {
@@ -154,59 +171,59 @@ func TestLatestAndFollow(t *testing.T) {
 			break
 		}
 	}
-	if p, chain := r.Position(); p != h.stamps()[before+199].Position || chain != h.stamps()[before+199].Chain {
+	if p, chain := r.Position(); p != h.Stamps()[before+199].Position || chain != h.Stamps()[before+199].Chain {
 		t.Fatalf("position %s", p)
 	}
 }
 
 // Only applied entries are served: what is in the log beyond that stays there.
 func TestNeverAheadOfApply(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 30)
-	c := newCell(t, h, 1)
-	c.nodes[0].replica.lag = 10
-	all := h.stamps()
-	got := collect(t, c.open(Earliest(), false), -1)
+	h := feedtest.NewHistory()
+	h.Fill(2, 30)
+	c := feedtest.NewCell(t, h, 1)
+	c.Nodes[0].Replica.Lag = 10
+	all := h.Stamps()
+	got := collect(t, open(t, c, feed.Earliest(), false), -1)
 	same(t, got, all[:len(got)])
 	if last := got[len(got)-1].Position.Index; last > 20 {
 		t.Fatalf("entry %d was served, 20 are applied", last)
 	}
-	if p := fails(t, c.open(At(event.Position{Term: 2, Index: 21}), false), Ahead); p.Applied != 20 {
+	if p := fails(t, open(t, c, feed.At(event.Position{Term: 2, Index: 21}), false), feed.Ahead); p.Applied != 20 {
 		t.Fatalf("got %+v, want applied 20", p)
 	}
-	fails(t, c.open(AfterPosition(event.Position{Term: 2, Index: 25}), true), Ahead)
+	fails(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 25}), true), feed.Ahead)
 }
 
 func TestEmptyPartition(t *testing.T) {
-	c := newCell(t, newHistory(), 1)
-	for _, from := range []From{Earliest(), Latest(), AtTime(time.Unix(5, 0)), After(event.Position{}, event.Chain{})} {
-		same(t, collect(t, c.open(from, false), -1), nil)
+	c := feedtest.NewCell(t, feedtest.NewHistory(), 1)
+	for _, from := range []feed.From{feed.Earliest(), feed.Latest(), feed.AtTime(time.Unix(5, 0)), feed.After(event.Position{}, event.Chain{})} {
+		same(t, collect(t, open(t, c, from, false), -1), nil)
 	}
 }
 
 func TestUnknown(t *testing.T) {
-	c := newCell(t, newHistory(), 2)
-	for _, cfg := range []Config{{Nodes: c.addresses(), Namespace: "other", Partition: 3}, {Nodes: c.addresses(), Namespace: "default", Partition: 4}} {
-		r, err := Open(t.Context(), cfg)
+	c := feedtest.NewCell(t, feedtest.NewHistory(), 2)
+	for _, cfg := range []feed.Config{{Nodes: c.Addresses(), Namespace: "other", Partition: 3}, {Nodes: c.Addresses(), Namespace: "default", Partition: 4}} {
+		r, err := feed.Open(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fails(t, r, Unknown)
+		fails(t, r, feed.Unknown)
 		r.Close()
 	}
 }
 
 // An event larger than a batch comes alone and whole; many small ones come in several batches.
 func TestBatches(t *testing.T) {
-	h := newHistory()
+	h := feedtest.NewHistory()
 	for i := range 40 {
-		h.set(2, "small", strings.Repeat("s", 20000))
+		h.Set(2, "small", strings.Repeat("s", 20000))
 		if i%10 == 9 {
-			h.set(2, "large", strings.Repeat("l", 5<<20))
+			h.Set(2, "large", strings.Repeat("l", 5<<20))
 		}
 	}
-	c := newCell(t, h, 1)
-	r := c.open(Earliest(), false)
+	c := feedtest.NewCell(t, h, 1)
+	r := open(t, c, feed.Earliest(), false)
 	var batches int
 	for n := 0; ; n++ {
 		if !r.Buffered() {
@@ -219,7 +236,7 @@ func TestBatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := h.stamps()[n]; *item.Stamp != want || len(item.Event.Mutations[0].Value) < 20000 {
+		if want := h.Stamps()[n]; *item.Stamp != want || len(item.Event.Mutations[0].Value) < 20000 {
 			t.Fatalf("event %d: %+v, want %+v", n, *item.Stamp, want)
 		}
 	}
@@ -229,73 +246,73 @@ func TestBatches(t *testing.T) {
 }
 
 func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 60)
-	c := newCell(t, h, 3)
-	all := h.stamps()
-	first := c.nodes[1].replica.truncate(20)
-	second := c.nodes[2].replica.truncate(40)
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 3)
+	all := h.Stamps()
+	first := c.Nodes[1].Replica.Truncate(20)
+	second := c.Nodes[2].Replica.Truncate(40)
 	for range 6 { // whichever replica is asked first
-		same(t, collect(t, c.open(AfterPosition(event.Position{Term: 2, Index: 5}), false), -1), after(all, 5))
-		same(t, collect(t, c.open(Earliest(), false), -1), all)
+		same(t, collect(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 5}), false), -1), after(all, 5))
+		same(t, collect(t, open(t, c, feed.Earliest(), false), -1), all)
 	}
-	c.nodes[0].replica.truncateBare(55)
+	c.Nodes[0].Replica.TruncateBare(55)
 	for range 4 {
-		if p := fails(t, c.open(AfterPosition(event.Position{Term: 2, Index: 5}), false), Compacted); p.Oldest != first.LastEvent {
+		if p := fails(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 5}), false), feed.Compacted); p.Oldest != first.LastEvent {
 			t.Fatalf("the oldest left is %s, want %s", p.Oldest, first.LastEvent)
 		}
-		same(t, collect(t, c.open(After(first.LastEvent, first.Chain), false), -1), after(all, first.Index))
-		same(t, collect(t, c.open(AfterPosition(second.LastEvent), false), -1), after(all, second.Index))
+		same(t, collect(t, open(t, c, feed.After(first.LastEvent, first.Chain), false), -1), after(all, first.Index))
+		same(t, collect(t, open(t, c, feed.AfterPosition(second.LastEvent), false), -1), after(all, second.Index))
 	}
 	// A replica that doesn't answer may have it: not final.
-	c.nodes[1].stop()
-	r := c.openConfig(Config{From: AfterPosition(event.Position{Term: 2, Index: 5}), GiveUp: 300 * time.Millisecond})
+	c.Nodes[1].Stop()
+	r := openConfig(t, c, feed.Config{From: feed.AfterPosition(event.Position{Term: 2, Index: 5}), GiveUp: 300 * time.Millisecond})
 	_, err := r.Next()
-	if problem, ok := errors.AsType[*Error](err); err == nil || ok && problem.Kind == Compacted {
+	if problem, ok := errors.AsType[*feed.Error](err); err == nil || ok && problem.Kind == feed.Compacted {
 		t.Fatalf("got %v while a replica that may have the position is down", err)
 	}
 }
 
 // Entries that are no events may be truncated from before a position without making it unreadable.
 func TestNothingWasMissedBeforeTheOldestEntry(t *testing.T) {
-	h := newHistory()
-	at := h.set(2, "a", "1")
+	h := feedtest.NewHistory()
+	at := h.Set(2, "a", "1")
 	for range 20 {
-		h.append(2, nil)
+		h.Append(2, nil)
 	}
-	h.set(2, "b", "2")
-	c := newCell(t, h, 1)
-	c.nodes[0].replica.truncateBare(15)
-	all := h.stamps()
-	same(t, collect(t, c.open(After(at, all[0].Chain), false), -1), all[1:])
-	same(t, collect(t, c.open(AfterPosition(event.Position{Term: 2, Index: 9}), false), -1), all[1:])
-	same(t, collect(t, c.open(At(event.Position{Term: 2, Index: 2}), false), -1), all[1:])
-	fails(t, c.open(AfterPosition(event.Position{Term: 1, Index: 1}), false), Mismatch)
-	fails(t, c.open(At(at), false), Compacted)
+	h.Set(2, "b", "2")
+	c := feedtest.NewCell(t, h, 1)
+	c.Nodes[0].Replica.TruncateBare(15)
+	all := h.Stamps()
+	same(t, collect(t, open(t, c, feed.After(at, all[0].Chain), false), -1), all[1:])
+	same(t, collect(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 9}), false), -1), all[1:])
+	same(t, collect(t, open(t, c, feed.At(event.Position{Term: 2, Index: 2}), false), -1), all[1:])
+	fails(t, open(t, c, feed.AfterPosition(event.Position{Term: 1, Index: 1}), false), feed.Mismatch)
+	fails(t, open(t, c, feed.At(at), false), feed.Compacted)
 }
 
 func TestReplicaThatIsNotHere(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 20)
-	c := newCell(t, h, 3)
-	c.nodes[0].replica = nil
-	cfg := Config{Nodes: []string{c.nodes[0].address}, Namespace: "default", Partition: 3}
-	r, err := Open(t.Context(), cfg)
+	h := feedtest.NewHistory()
+	h.Fill(2, 20)
+	c := feedtest.NewCell(t, h, 3)
+	c.Nodes[0].Replica = nil
+	cfg := feed.Config{Nodes: []string{c.Nodes[0].Address}, Namespace: "default", Partition: 3}
+	r, err := feed.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	same(t, collect(t, r, -1), h.stamps())
+	same(t, collect(t, r, -1), h.Stamps())
 }
 
 // Replicas die and come back, one at a time, in the middle of a stream, while writes go on: nothing is lost or repeated.
 func TestResumeOnAnotherReplica(t *testing.T) {
 	const seed = 5
 	random := rand.New(rand.NewPCG(seed, seed))
-	h := newHistory()
-	h.fill(2, 3000)
-	c := newCell(t, h, 3)
-	r := c.open(Earliest(), true)
+	h := feedtest.NewHistory()
+	h.Fill(2, 3000)
+	c := feedtest.NewCell(t, h, 3)
+	r := open(t, c, feed.Earliest(), true)
 	var v event.Validator
 	v.From(event.Position{}, event.Chain{})
 	down, seen, next := -1, 0, 50
@@ -315,19 +332,19 @@ func TestResumeOnAnotherReplica(t *testing.T) {
 		}
 		total--
 		next = seen + 1 + random.IntN(60)
-		h.fill(2, 60)
+		h.Fill(2, 60)
 		if down >= 0 {
-			c.nodes[down].start(c.nodes[down].address)
+			c.Nodes[down].Start(c.Nodes[down].Address)
 		}
 		// The one that serves, so that the stream breaks.
-		for i, n := range c.nodes {
-			if r.conn != nil && n.address == r.conn.address {
+		for i, n := range c.Nodes {
+			if n.Feed.Metrics().Streams.Load() > 0 {
 				down = i
 			}
 		}
-		c.nodes[down].stop()
+		c.Nodes[down].Stop()
 	}
-	want := h.stamps()
+	want := h.Stamps()
 	for seen < len(want) {
 		item, err := r.Next()
 		if err != nil {
@@ -347,13 +364,13 @@ func TestResumeOnAnotherReplica(t *testing.T) {
 
 // A replica that is behind isn't taken for the end of history: the reader waits for one that isn't.
 func TestResumeOnAReplicaThatIsBehind(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 60)
-	c := newCell(t, h, 2)
-	c.nodes[1].replica.lag = 30
-	last := h.stamps()[len(h.stamps())-1]
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 2)
+	c.Nodes[1].Replica.Lag = 30
+	last := h.Stamps()[len(h.Stamps())-1]
 	for range 5 {
-		r := c.open(After(last.Position, last.Chain), true)
+		r := open(t, c, feed.After(last.Position, last.Chain), true)
 		item, err := r.Next()
 		if err != nil || item.Event != nil || item.Bookmark.Index != 60 {
 			t.Fatal(item, err)
@@ -364,11 +381,11 @@ func TestResumeOnAReplicaThatIsBehind(t *testing.T) {
 
 // A replica whose log was altered under the same positions is found out, and not believed.
 func TestAlteredReplica(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 60)
-	c := newCell(t, h, 2)
-	all := h.stamps()
-	c.nodes[1].replica.tamper = func(e raftpb.Entry) raftpb.Entry {
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 2)
+	all := h.Stamps()
+	c.Nodes[1].Replica.Tamper = func(e raftpb.Entry) raftpb.Entry {
 		if e.Index == 31 {
 			e.Data = append([]byte(nil), e.Data...)
 			e.Data[len(e.Data)-6] ^= 1
@@ -378,31 +395,31 @@ func TestAlteredReplica(t *testing.T) {
 	last := all[len(all)-3]
 	found := false
 	for range 20 {
-		r := c.open(After(last.Position, last.Chain), true)
+		r := open(t, c, feed.After(last.Position, last.Chain), true)
 		_, err := r.Next()
-		problem, ok := errors.AsType[*Error](err)
-		found = found || ok && problem.Kind == Mismatch
+		problem, ok := errors.AsType[*feed.Error](err)
+		found = found || ok && problem.Kind == feed.Mismatch
 		r.Close()
 	}
 	if found {
 		t.Fatal("marks are after the alteration: it can't show here")
 	}
-	c.nodes[0].stop()
-	c.nodes[1].replica.h.mu.marks = []Mark{{}}
-	fails(t, c.open(After(last.Position, last.Chain), false), Mismatch)
+	c.Nodes[0].Stop()
+	h.ForgetMarks()
+	fails(t, open(t, c, feed.After(last.Position, last.Chain), false), feed.Mismatch)
 }
 
 func TestLogEndsEarly(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 6)
-	c := newCell(t, h, 1)
-	c.nodes[0].replica.tamper = func(e raftpb.Entry) raftpb.Entry {
+	h := feedtest.NewHistory()
+	h.Fill(2, 6)
+	c := feedtest.NewCell(t, h, 1)
+	c.Nodes[0].Replica.Tamper = func(e raftpb.Entry) raftpb.Entry {
 		if e.Index == 5 {
 			e.Index = 6
 		}
 		return e
 	}
-	r := c.openConfig(Config{From: Earliest(), GiveUp: 100 * time.Millisecond})
+	r := openConfig(t, c, feed.Config{From: feed.Earliest(), GiveUp: 100 * time.Millisecond})
 	_, err := r.Next()
 	for err == nil {
 		_, err = r.Next()
@@ -413,11 +430,11 @@ func TestLogEndsEarly(t *testing.T) {
 }
 
 func TestContextEndsTheReader(t *testing.T) {
-	h := newHistory()
-	h.fill(2, 3)
-	c := newCell(t, h, 1)
+	h := feedtest.NewHistory()
+	h.Fill(2, 3)
+	c := feedtest.NewCell(t, h, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := Open(ctx, Config{Nodes: c.addresses(), Namespace: "default", Partition: 3, Follow: true})
+	r, err := feed.Open(ctx, feed.Config{Nodes: c.Addresses(), Namespace: "default", Partition: 3, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,23 +452,23 @@ func TestContextEndsTheReader(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for _, cfg := range []Config{{Namespace: "default"}, {Nodes: []string{"127.0.0.1:1"}}} {
-		if _, err := Open(t.Context(), cfg); err == nil {
+	for _, cfg := range []feed.Config{{Namespace: "default"}, {Nodes: []string{"127.0.0.1:1"}}} {
+		if _, err := feed.Open(t.Context(), cfg); err == nil {
 			t.Errorf("%+v was taken", cfg)
 		}
 	}
 }
 
 func TestParseFrom(t *testing.T) {
-	for text, want := range map[string]From{
-		"earliest": Earliest(), "latest": Latest(), "2-1041": At(event.Position{Term: 2, Index: 1041}),
-		"2026-11-21T10:00:00.5Z": AtTime(time.Date(2026, 11, 21, 10, 0, 0, 5e8, time.UTC)),
+	for text, want := range map[string]feed.From{
+		"earliest": feed.Earliest(), "latest": feed.Latest(), "2-1041": feed.At(event.Position{Term: 2, Index: 1041}),
+		"2026-11-21T10:00:00.5Z": feed.AtTime(time.Date(2026, 11, 21, 10, 0, 0, 5e8, time.UTC)),
 	} {
-		if got, err := ParseFrom(text); err != nil || got != want {
+		if got, err := feed.ParseFrom(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	if _, err := ParseFrom("yesterday"); err == nil || !strings.Contains(err.Error(), "want earliest, latest") {
+	if _, err := feed.ParseFrom("yesterday"); err == nil || !strings.Contains(err.Error(), "want earliest, latest") {
 		t.Errorf("got %v", err)
 	}
 }

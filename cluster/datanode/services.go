@@ -1,6 +1,10 @@
 package datanode
 
-import "google.golang.org/grpc"
+import (
+	"google.golang.org/grpc"
+
+	"github.com/zankv/zankv/cdc/feed"
+)
 
 // maxMessage bounds one gRPC message: the largest command, or the largest event, with room around it.
 const maxMessage = 96 << 20
@@ -9,5 +13,6 @@ const maxMessage = 96 << 20
 func (n *Node) services() *grpc.Server {
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))
 	n.front.RegisterForward(s)
+	feed.NewServer(directory{n}, feed.Options{Logger: n.opts.Logger}).Register(s)
 	return s
 }

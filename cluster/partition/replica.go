@@ -187,6 +187,11 @@ func (r *Replica) join() error {
 		return err
 	}
 	r.group = group
+	if r.log.FirstIndex() == state.Applied.Index+1 {
+		if err := r.markBase(); err != nil {
+			return errors.Join(err, r.opts.Node.Remove(r.opts.Group))
+		}
+	}
 	go r.run()
 	return nil
 }
