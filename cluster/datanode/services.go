@@ -11,8 +11,8 @@ const maxMessage = 96 << 20
 
 // services are the node's gRPC services.
 func (n *Node) services() *grpc.Server {
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))
+	s := grpc.NewServer(append(feed.ServerOptions(), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))...)
 	n.front.RegisterForward(s)
-	feed.NewServer(directory{n}, feed.Options{Logger: n.opts.Logger}).Register(s)
+	feed.NewServer(directory{n}, feed.Options{}).Register(s)
 	return s
 }
