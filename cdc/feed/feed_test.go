@@ -209,7 +209,7 @@ func TestNeverAheadOfApply(t *testing.T) {
 	h := feedtest.NewHistory()
 	h.Fill(2, 30)
 	c := feedtest.NewCell(t, h, 1)
-	c.Nodes[0].Replica.Lag = 10
+	c.Nodes[0].Replica.Hold(20)
 	all := h.Stamps()
 	got := collect(t, open(t, c, feed.Earliest(), false), -1)
 	same(t, got, all[:len(got)])
@@ -299,6 +299,81 @@ func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
 	if problem, ok := errors.AsType[*feed.Error](err); err == nil || ok && problem.Kind == feed.Compacted {
 		t.Fatalf("got %v while a replica that may have the position is down", err)
 	}
+}
+
+// The log is truncated under a stream: it goes on at a replica that has what follows, and is compacted only if none has.
+func TestTruncatedUnderAStream(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 20)
+	c := feedtest.NewCell(t, h, 2)
+	leader, follower := c.Nodes[0], c.Nodes[1]
+	r := open(t, c, feed.Latest(), true)
+	if item, err := r.Next(); err != nil || item.Bookmark.Index != 20 || follower.Streams() != 1 {
+		t.Fatal(item, err, follower.Streams())
+	}
+	follower.Replica.Hold(20)
+	h.Fill(2, 40)
+	follower.Replica.TruncateBare(50)
+	follower.Replica.Hold(0)
+	want := after(h.Stamps(), 20)
+	same(t, collect(t, r, len(want)), want)
+	if leader.Streams() != 1 {
+		t.Fatalf("%d streams of the leader", leader.Streams())
+	}
+
+	leader.Replica.Hold(60)
+	follower.Replica.Hold(60)
+	h.Fill(2, 40)
+	leader.Replica.TruncateBare(80)
+	follower.Replica.TruncateBare(90)
+	leader.Replica.Hold(0)
+	follower.Replica.Hold(0)
+	oldest := event.Position{}
+	for _, st := range h.Stamps() {
+		if st.Position.Index <= 80 {
+			oldest = st.Position
+		}
+	}
+	if p := fails(t, r, feed.Compacted); p.Oldest != oldest {
+		t.Fatalf("the oldest left is %s, want %s", p.Oldest, oldest)
+	}
+}
+
+// Who reads to the end gets what the leader has applied, though a follower is behind; who follows spares the leader.
+func TestWhichReplica(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 3)
+	c.Nodes[1].Replica.Hold(30)
+	c.Nodes[2].Replica.Hold(30)
+	for range 8 {
+		same(t, collect(t, open(t, c, feed.Earliest(), false), -1), h.Stamps())
+		same(t, collect(t, open(t, c, feed.At(event.Position{Term: 2, Index: 1}), false), -1), h.Stamps())
+	}
+	before := c.Nodes[0].Streams()
+	for range 8 {
+		collect(t, open(t, c, feed.Earliest(), true), 1)
+	}
+	if n := c.Nodes[0].Streams(); n != before {
+		t.Fatalf("%d streams that follow went to the leader", n-before)
+	}
+}
+
+func TestTooManyStreams(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 3)
+	c := feedtest.NewCell(t, h, 1)
+	c.Nodes[0].Stop()
+	c.Nodes[0].Options.MaxStreams = 1
+	c.Nodes[0].Start(c.Nodes[0].Address)
+	first := open(t, c, feed.Earliest(), true)
+	collect(t, first, 2)
+	_, err := openConfig(t, c, feed.Config{GiveUp: 50 * time.Millisecond}).Next()
+	if err == nil || !strings.Contains(err.Error(), "1 streams are served already") {
+		t.Fatalf("got %v", err)
+	}
+	h.Set(2, "k", "v")
+	collect(t, first, 1)
 }
 
 // Entries that are no events may be truncated from before a position without making it unreadable.
@@ -395,7 +470,7 @@ func TestResumeOnAReplicaThatIsBehind(t *testing.T) {
 	h := feedtest.NewHistory()
 	h.Fill(2, 60)
 	c := feedtest.NewCell(t, h, 2)
-	c.Nodes[1].Replica.Lag = 30
+	c.Nodes[1].Replica.Hold(30)
 	last := h.Stamps()[len(h.Stamps())-1]
 	for range 5 {
 		r := open(t, c, feed.After(last.Position, last.Chain), true)
