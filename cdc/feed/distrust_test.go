@@ -258,6 +258,33 @@ func TestReaderResumesAfterBookmarks(t *testing.T) {
 	}
 }
 
+// A consumer that takes its time doesn't use up the time that there is to find another replica.
+func TestGiveUpCountsFromTheFailure(t *testing.T) {
+	tr := newTruth(2, "v")
+	gone := make(chan struct{})
+	s := serve(t, func(_ *feedpb.SubscribeRequest, send func(*feedpb.SubscribeResponse)) {
+		send(tr.base(0))
+		send(tr.batch(nil, 0))
+		close(gone)
+	}, func(*feedpb.SubscribeRequest, func(*feedpb.SubscribeResponse)) {
+		// fails once more: the end of a round
+	}, func(_ *feedpb.SubscribeRequest, send func(*feedpb.SubscribeResponse)) {
+		send(tr.base(1))
+		send(tr.batch(nil, 1))
+		send(end())
+	})
+	const giveUp = 500 * time.Millisecond
+	r := s.readConfig(t, feed.Config{GiveUp: giveUp})
+	if item, err := r.Next(); err != nil || item.Event == nil {
+		t.Fatal(item, err)
+	}
+	<-gone
+	<-time.After(giveUp) // what the consumer takes
+	if got, err := outcome(r); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+}
+
 // A replica that hangs without closing is left.
 func TestReaderLeavesASilentReplica(t *testing.T) {
 	tr := newTruth(2, "v")
