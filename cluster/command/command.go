@@ -19,10 +19,10 @@
 //	            is made by it: they aren't whole-key writes. ExpireAt and ExpiryVersion of a present key stay; on an expired
 //	            one the old expiry is cleared, so ExpiryVersion is Assigned; on one without a row it is zero: nobody set one.
 //	OpDel       DEL, UNLINK, GETDEL, delifeq, EXPIRE with a time that has passed, FLUSHDB in a namespace that replicates.
-//	OpExpireAt  EXPIRE and its kin, GETEX with a time. Prev is the version of the expiry register. Value is empty: the value
-//	OpPersist   PERSIST, GETEX PERSIST.        isn't touched, so it isn't logged again.
+//	OpExpireAt  EXPIRE and its kin, GETEX with a time. Prev is the version of the expiry register. Value is empty;
+//	OpPersist   PERSIST, GETEX PERSIST.        Before.Version and Before.Value are the row's, for who applies it without reading.
 //	OpExpire    Context.Expire, and FLUSHDB for rows that have expired.
-//	OpRange     FLUSHDB elsewhere.
+//	OpRange     FLUSHDB elsewhere, with Count and Before.Expiring.
 //
 // # Invariants
 //
@@ -54,11 +54,17 @@ type View interface {
 	Len() int64
 }
 
+// ExpiringCounter is a View that knows how many of its keys have an expiry, expired ones that are not yet removed included.
+// FLUSHDB says so to those who apply it; over a View that doesn't know it walks over all keys to count.
+type ExpiringCounter interface {
+	Expiring() int64
+}
+
 // Tx collects the mutations of a write. After Emit the view shows the change.
 type Tx interface {
 	// Emit takes a mutation without Version, Group and Command, which the transaction fills in; Stamp does so for the
-	// versions, Floor and ExpiryVersion included. The mutation and its slices are borrowed: Emit copies what it keeps, Key and
-	// Value included, before it returns.
+	// versions, Floor and ExpiryVersion included. The mutation and its slices are borrowed: Emit copies what it keeps, Key,
+	// Value and Before.Value included, before it returns.
 	Emit(m *event.Mutation)
 }
 

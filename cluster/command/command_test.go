@@ -91,6 +91,7 @@ func TestLimits(t *testing.T) {
 		{"second key too long", []string{"mget", "a", key + "k"}, command.ErrKeySize},
 		{"last key of pairs", []string{"mset", "a", "1", key + "k", "1"}, command.ErrKeySize},
 		{"value as long as no key may be", []string{"mset", "a", key + "k"}, ""},
+		{"half a pair", []string{"mset", "a", "1", "b"}, "ERR wrong number of arguments for 'mset' command"},
 		{"longest value", []string{"set", "k", value}, ""},
 		{"value too long", []string{"set", "k", value + "v"}, command.ErrValueSize},
 		{"value too long after arity", []string{"getset", "k"}, "ERR wrong number of arguments for 'getset' command"},
@@ -176,6 +177,25 @@ func TestFlushPagesAreBoundedInBytes(t *testing.T) {
 	c := command.Context{Spec: command.Lookup([]byte("flushdb")), Args: words("flushdb"), View: e.Store, Tx: e.Store, Replicates: true, Reply: &command.Reply{}}
 	if err := c.Spec.Run(&c); err != nil || c.More == nil || len(e.Store.Emitted) > 110 {
 		t.Errorf("err %v, more %t, %d keys in the first page", err, c.More != nil, len(e.Store.Emitted))
+	}
+}
+
+// knowing is a view that knows how many of its keys have an expiry.
+type knowing struct{ *commandtest.Store }
+
+func (knowing) Expiring() int64 { return 42 }
+
+// TestFlushAsksTheView: a view that can count is asked, and one that can't is walked over (testdata/registers).
+func TestFlushAsksTheView(t *testing.T) {
+	var problems []string
+	store := commandtest.NewStore(func(problem string) { problems = append(problems, problem) })
+	store.Put("k", event.Meta{Type: event.TypeString, ExpireAt: 5000})
+	c := command.Context{Spec: command.Lookup([]byte("flushdb")), Args: words("flushdb"), View: knowing{store}, Tx: store, Reply: &command.Reply{}}
+	if err := c.Spec.Run(&c); err != nil || len(store.Emitted) != 1 || store.Emitted[0].Before.Expiring != 42 {
+		t.Errorf("%v, %+v", err, store.Emitted)
+	}
+	if len(problems) != 1 {
+		t.Errorf("the store should have found 42 wrong: %q", problems)
 	}
 }
 

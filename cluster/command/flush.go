@@ -8,7 +8,7 @@ import (
 const flushPageBytes = 1 << 20
 
 // runFlushDB removes everything from a partition. Without replication that is one OpRange over all keys, whose Count is the
-// number of rows removed. A namespace that replicates gets deletes, key by key and a page a call: see Context.More.
+// number of rows removed, and Before.Expiring that of those with an expiry. A namespace that replicates gets deletes, key by key and a page a call: see Context.More.
 func runFlushDB(c *Context) error {
 	c.More = nil
 	if len(c.Args) > 2 || len(c.Args) == 2 && !equalFold(c.Args[1], "async") && !equalFold(c.Args[1], "sync") {
@@ -19,12 +19,39 @@ func runFlushDB(c *Context) error {
 		if err := c.flushPage(); err != nil {
 			return err
 		}
-	} else if n := c.View.Len(); n > 0 {
-		c.out = event.Mutation{Op: event.OpRange, Count: uint64(n)}
-		c.Tx.Emit(&c.out)
+	} else if err := c.flushRange(); err != nil {
+		return err
 	}
 	c.Reply.OK()
 	return nil
+}
+
+func (c *Context) flushRange() error {
+	n := c.View.Len()
+	if n == 0 {
+		return nil
+	}
+	expiring, err := c.expiring()
+	if err != nil {
+		return err
+	}
+	c.out = event.Mutation{Op: event.OpRange, Count: uint64(n), Before: event.Before{Expiring: uint64(expiring)}}
+	c.Tx.Emit(&c.out)
+	return nil
+}
+
+// expiring is the number of rows that have an expiry: known, or counted.
+func (c *Context) expiring() (n int64, err error) {
+	if v, ok := c.View.(ExpiringCounter); ok {
+		return v.Expiring(), nil
+	}
+	err = c.View.Keys(nil, func(_ []byte, m *event.Meta) bool {
+		if m.ExpireAt != 0 {
+			n++
+		}
+		return true
+	})
+	return n, err
 }
 
 // flushPage emits the removal of the keys from Resume on. They are collected first: the view may not be changed under

@@ -12,7 +12,7 @@ import (
 func FuzzCommands(f *testing.F) {
 	for _, seed := range []string{
 		"set\x00k\x00v\x00ex\x0010\x01append\x00k\x00x\x01getex\x00k\x00persist\x01del\x00k",
-		"incrbyfloat\x00k\x000x1p-16445\x01incrbyfloat\x00k\x00-1e4932\x01setrange\x00k\x008388607\x00x",
+		"incrbyfloat\x00k\x000x1p-16445\x01incrbyfloat\x00k\x00-1e4932\x01setrange\x00k\x0070\x00x",
 		"scan\x000\x00match\x00[^a-\x00count\x001\x01command\x00getkeys\x00mset\x00a\x00b\x01command\x00docs\x00get",
 		"expire\x00k\x00-9223372036854775808\x00nx\x01mset\x00a\x00b\x00c\x01flushdb\x00sync\x01randomkey\x01stale.get\x00k\x01set",
 	} {

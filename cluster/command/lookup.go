@@ -100,9 +100,10 @@ func (s *Spec) arityFits(n int) bool {
 }
 
 // Check validates what needs no state: the number of arguments and ZanKV's limits. It returns the error to reply, or "".
-// It doesn't allocate when all is well. Who splits a command over partitions checks it before.
+// It doesn't allocate when all is well. Who splits a command over partitions checks it before: keys come with all that
+// belongs to them then (MSET's are pairs).
 func (s *Spec) Check(args [][]byte) string {
-	if !s.arityFits(len(args)) {
+	if !s.arityFits(len(args)) || s.KeyStep > 1 && (len(args)-s.FirstKey)%s.KeyStep != 0 {
 		return arityError(s.Name)
 	}
 	if s.Scope == ScopeConnection {

@@ -114,6 +114,7 @@ func (c *Context) emitExpiry(key []byte, r *row, expireAt int64) {
 	m := c.mutation(op, key, r, r.ExpiryVersion)
 	m.Type, m.Generation, m.Count = r.Type, r.Generation, r.Count
 	m.ExpireAt, m.ExpiryVersion = expireAt, Assigned
+	m.Before.Version, m.Before.Value = r.Version, r.Value
 	c.Tx.Emit(m)
 }
 

@@ -112,5 +112,11 @@ func describe(m *event.Mutation) string {
 	if m.Before.Exists {
 		fmt.Fprintf(&b, " before %s expires %d generation %d", command.TypeName(m.Before.Type), m.Before.ExpireAt, m.Before.Generation)
 	}
+	if m.Before.Version.Time != 0 {
+		fmt.Fprintf(&b, " = %q at %d", m.Before.Value, m.Before.Version.Time)
+	}
+	if m.Before.Expiring != 0 {
+		fmt.Fprintf(&b, " expiring %d", m.Before.Expiring)
+	}
 	return b.String()
 }

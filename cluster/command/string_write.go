@@ -1,10 +1,5 @@
 package command
 
-import (
-	"bytes"
-	"math"
-)
-
 // stringWrites are the commands that write strings.
 var stringWrites = []*Spec{
 	{Name: "set", Arity: -3, Flags: Write | DenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runSet,
@@ -166,82 +161,7 @@ func runGetEX(c *Context) error {
 	return nil
 }
 
-func runAppend(c *Context) error {
-	key, tail := c.Args[1], c.Args[2]
-	r, ok, err := c.lookString(key)
-	if !ok {
-		return err
-	}
-	if !r.live {
-		c.Reply.Int(int64(len(tail)))
-		c.emitValue(key, tail, r)
-		return nil
-	}
-	if len(r.Value)+len(tail) > MaxValue {
-		c.Reply.Error(ErrTooLong)
-		return nil
-	}
-	c.Reply.Int(int64(len(r.Value) + len(tail)))
-	if len(tail) > 0 {
-		c.text = append(append(c.text[:0], r.Value...), tail...)
-		c.emitValue(key, c.text, r)
-	}
-	return nil
-}
-
-func runSetRange(c *Context) error {
-	key, part := c.Args[1], c.Args[3]
-	offset, ok := c.intArg(2)
-	if !ok {
-		return nil
-	}
-	if offset < 0 {
-		c.Reply.Error(ErrOffset)
-		return nil
-	}
-	r, ok, err := c.lookString(key)
-	if !ok {
-		return err
-	}
-	var old []byte
-	if r.live {
-		old = r.Value
-	}
-	switch {
-	case len(part) == 0:
-		c.Reply.Int(int64(len(old)))
-	case offset > math.MaxInt64-int64(len(part)) || offset+int64(len(part)) > MaxValue:
-		c.Reply.Error(ErrTooLong)
-	default:
-		c.text = overwrite(c.text[:0], old, int(offset), part)
-		c.Reply.Int(int64(len(c.text)))
-		c.emitValue(key, c.text, r)
-	}
-	return nil
-}
-
-// overwrite appends to dst what old becomes with part written over it at offset, zero bytes filling a gap.
-func overwrite(dst, old []byte, offset int, part []byte) []byte {
-	dst = append(dst, old[:min(offset, len(old))]...)
-	for gap := offset - len(old); gap > 0; {
-		n := min(gap, len(zeros))
-		dst = append(dst, zeros[:n]...)
-		gap -= n
-	}
-	dst = append(dst, part...)
-	if end := offset + len(part); end < len(old) {
-		dst = append(dst, old[end:]...)
-	}
-	return dst
-}
-
-var zeros [4096]byte
-
 func runMSet(c *Context) error {
-	if len(c.Args)%2 == 0 {
-		c.Reply.Error(arityError(c.Spec.Name))
-		return nil
-	}
 	if err := c.setPairs(); err != nil {
 		return err
 	}
@@ -250,10 +170,6 @@ func runMSet(c *Context) error {
 }
 
 func runMSetNX(c *Context) error {
-	if len(c.Args)%2 == 0 {
-		c.Reply.Error(arityError(c.Spec.Name))
-		return nil
-	}
 	for i := 1; i < len(c.Args); i += 2 {
 		r, err := c.look(c.Args[i])
 		if err != nil {
@@ -280,46 +196,5 @@ func (c *Context) setPairs() error {
 		}
 		c.emitSet(c.Args[i], c.Args[i+1], r, 0)
 	}
-	return nil
-}
-
-// runSetIfEq is setifeq key old new [ex seconds].
-func runSetIfEq(c *Context) error {
-	var o setOptions
-	switch {
-	case len(c.Args) == 6 && equalFold(c.Args[4], "ex"):
-		o = setOptions{when: c.Args[5], unit: 1000, relative: true}
-	case len(c.Args) != 4:
-		c.Reply.Error(ErrSyntax)
-		return nil
-	}
-	expireAt, ok := c.expireTime(&o)
-	if !ok {
-		return nil
-	}
-	r, ok, err := c.lookString(c.Args[1])
-	if !ok {
-		return err
-	}
-	if (r.live && !bytes.Equal(r.Value, c.Args[2])) || (!r.live && len(c.Args[2]) > 0) {
-		c.Reply.Int(0)
-		return nil
-	}
-	c.Reply.Int(1)
-	c.emitSet(c.Args[1], c.Args[3], r, expireAt)
-	return nil
-}
-
-func runDelIfEq(c *Context) error {
-	r, ok, err := c.lookString(c.Args[1])
-	if !ok {
-		return err
-	}
-	if !r.live || !bytes.Equal(r.Value, c.Args[2]) {
-		c.Reply.Int(0)
-		return nil
-	}
-	c.Reply.Int(1)
-	c.emitDel(c.Args[1], r)
 	return nil
 }

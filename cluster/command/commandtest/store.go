@@ -6,6 +6,7 @@ package commandtest
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 
@@ -91,7 +92,7 @@ func (s *Store) Rows() map[string]event.Meta {
 // Emit implements command.Tx.
 func (s *Store) Emit(borrowed *event.Mutation) {
 	m := *borrowed
-	m.Key, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Value)
+	m.Key, m.Value, m.Before.Value = bytes.Clone(m.Key), bytes.Clone(m.Value), bytes.Clone(m.Before.Value)
 	s.check(&m)
 	s.clock++
 	command.Stamp(&m, event.Version{Time: s.clock, Cluster: 1})
@@ -127,6 +128,15 @@ func (s *Store) fold(m *event.Mutation) {
 	}
 }
 
+func (s *Store) expiring() (n uint64) {
+	for _, m := range s.rows {
+		if m.ExpireAt != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // check compares an emitted mutation with the state that it is about to change.
 func (s *Store) check(m *event.Mutation) {
 	fail := func(what string, got, want any) {
@@ -136,6 +146,9 @@ func (s *Store) check(m *event.Mutation) {
 		if m.Count != uint64(len(s.rows)) {
 			fail("count", m.Count, len(s.rows))
 		}
+		if expiring := s.expiring(); m.Before.Expiring != expiring {
+			fail("expiring", m.Before.Expiring, expiring)
+		}
 		return
 	}
 	row, stored := s.rows[string(m.Key)]
@@ -144,14 +157,15 @@ func (s *Store) check(m *event.Mutation) {
 		known = s.tombs[string(m.Key)]
 	}
 	prev := known.Version
+	before := event.Before{Exists: stored, Type: row.Type, ExpireAt: row.ExpireAt, Generation: row.Generation}
 	if m.Op == event.OpExpireAt || m.Op == event.OpPersist {
 		prev = known.ExpiryVersion
+		before.Version, before.Value = row.Version, row.Value
 	}
 	if m.Prev != prev {
 		fail("prev", m.Prev, prev)
 	}
-	before := event.Before{Exists: stored, Type: row.Type, ExpireAt: row.ExpireAt, Generation: row.Generation}
-	if m.Before != before {
+	if !reflect.DeepEqual(m.Before, before) {
 		fail("before", m.Before, before)
 	}
 	floor := known.Floor

@@ -1,0 +1,203 @@
+// Package config is a data node's configuration file: its keys, their defaults, and what makes one invalid.
+//
+// The file is JSON. Its keys are those that ZanKV's operators know, either at the top level or, as in ZanKV's own files,
+// within one object "server_conf". A key that means nothing here is an error that names it: a setting that has no effect
+// must not look as if it had one.
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Config is one data node's. See Parse for the defaults.
+type Config struct {
+	// ClusterID and EtcdAddresses say where the metadata is. Required.
+	ClusterID     string    `json:"cluster_id"`
+	EtcdAddresses Addresses `json:"etcd_cluster_addresses"`
+	// BroadcastAddr is the address by which others reach this node; without it, BroadcastInterface's first one is taken.
+	BroadcastAddr      string `json:"broadcast_addr,omitempty"`
+	BroadcastInterface string `json:"broadcast_interface,omitempty"`
+	// DataDir holds everything the node keeps. Required.
+	DataDir string `json:"data_dir"`
+	// The ports it listens on, on every interface.
+	RedisPort int `json:"redis_api_port"` // 12381
+	HTTPPort  int `json:"http_api_port"`  // 12380
+	GRPCPort  int `json:"grpc_api_port"`  // 12382
+	// LocalRaftAddr is where the raft transport listens: host:port or http://host:port; http://0.0.0.0:12379.
+	LocalRaftAddr string `json:"local_raft_addr"`
+	// NamespacePorts are bound to one namespace each, ClusterPorts speak Redis Cluster's protocol for one. Port 0: none.
+	NamespacePorts map[string]int `json:"namespace_ports,omitempty"`
+	ClusterPorts   map[string]int `json:"cluster_ports,omitempty"`
+	// Tags are what placement looks at; dc_info names the data centre.
+	Tags map[string]string `json:"tags,omitempty"`
+	// TickMS is a raft tick in milliseconds, 10 to 10000, 100 unless told. ElectionTick is the election timeout in
+	// ticks, 5 to 1000, 10 unless told.
+	TickMS       int `json:"tick_ms"`
+	ElectionTick int `json:"election_tick"`
+	// WALMaxDiskBytes is what the log may take at most, whatever it should retain; 0 is no cap.
+	WALMaxDiskBytes int64 `json:"wal_max_disk_bytes,omitempty"`
+	// WALRetainSeconds and WALRetainBytes (per partition) are how much of the log is kept for consumers without a
+	// registered position where the namespace doesn't say; 0 keeps what the node itself needs.
+	WALRetainSeconds int64       `json:"wal_retain_seconds,omitempty"`
+	WALRetainBytes   int64       `json:"wal_retain_bytes,omitempty"`
+	RocksDB          RocksConfig `json:"rocksdb_opts"`
+}
+
+// RocksConfig is RocksDB's part. 0 leaves a value to the engine.
+type RocksConfig struct {
+	BlockCache      int64 `json:"block_cache,omitempty"`        // bytes, shared by all partitions
+	WriteBufferSize int64 `json:"write_buffer_size,omitempty"`  // bytes, per partition
+	RateBytesPerSec int64 `json:"rate_bytes_per_sec,omitempty"` // of flushes and compactions, shared by all partitions
+}
+
+// Addresses is a list of host:port or http://host:port: in JSON a string with commas, or an array.
+type Addresses []string
+
+// UnmarshalJSON takes both forms.
+func (a *Addresses) UnmarshalJSON(b []byte) error {
+	var list []string
+	if bytes.HasPrefix(b, []byte(`"`)) {
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		list = strings.Split(s, ",")
+	} else if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	*a = nil
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			*a = append(*a, s)
+		}
+	}
+	return nil
+}
+
+// maxFile bounds what is read of a configuration file.
+const maxFile = 1 << 20
+
+// Load reads and checks a file.
+func Load(file string) (*Config, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("config: %s has over %d bytes: that is no configuration", file, maxFile)
+	}
+	c, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("config: %s: %w", file, err)
+	}
+	return c, nil
+}
+
+// Default is what a node has that is told nothing.
+func Default() *Config {
+	return &Config{
+		RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379",
+		TickMS: 100, ElectionTick: 10,
+	}
+}
+
+// Parse reads a configuration, fills in what isn't given, and checks it.
+func Parse(b []byte) (*Config, error) {
+	var wrapped map[string]json.RawMessage
+	if err := json.Unmarshal(b, &wrapped); err != nil {
+		return nil, syntax(b, err)
+	}
+	if inner, ok := wrapped["server_conf"]; ok {
+		if len(wrapped) > 1 {
+			delete(wrapped, "server_conf")
+			return nil, fmt.Errorf("keys beside server_conf: %s: put them into it", keys(wrapped))
+		}
+		b = inner
+	}
+	c := Default()
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return nil, syntax(b, err)
+	}
+	return c, c.Validate()
+}
+
+func keys(m map[string]json.RawMessage) string {
+	var names []string
+	for k := range m {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// syntax puts encoding/json's errors into an operator's words.
+func syntax(b []byte, err error) error {
+	var s *json.SyntaxError
+	var u *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &s):
+		return fmt.Errorf("line %d: %w", line(b, s.Offset), err)
+	case errors.As(err, &u):
+		return fmt.Errorf("line %d: key %s: got a JSON %s, want %s", line(b, u.Offset), u.Field, u.Value, u.Type)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return fmt.Errorf("unknown key %s%s", name, hint(strings.Trim(name, `"`)))
+	}
+	return err
+}
+
+func line(b []byte, offset int64) int {
+	return 1 + bytes.Count(b[:min(int(offset), len(b))], []byte("\n"))
+}
+
+// elsewhere are keys of ZanKV's that have no effect here, and why.
+var elsewhere = map[string]string{
+	"data_rsync_module":    "snapshots go over the raft transport",
+	"default_snap_count":   "snapshots are taken when a replica needs one",
+	"default_snap_catchup": "see wal_retain_seconds and wal_retain_bytes",
+	"keep_wal":             "see wal_retain_seconds, wal_retain_bytes and wal_max_disk_bytes",
+	"keep_backup":          "no backups are kept on the node",
+	"use_rocks_wal":        "all partitions of a node share one log",
+	"shared_rocks_wal":     "all partitions of a node share one log",
+	"wal_rocksdb_opts":     "all partitions of a node share one log",
+	"use_redis_v2":         "the log holds change events",
+	"metric_addr":          "metrics are at /metrics of http_api_port",
+	"namespaces":           "namespaces are in the cluster's metadata: see zankv namespace create",
+}
+
+func hint(key string) string {
+	if why, ok := elsewhere[key]; ok {
+		return ": it has no effect in this version (" + why + "): remove it"
+	}
+	return ": remove it, or see the README for the keys there are"
+}
+
+// hostPort takes the scheme off an address and checks the rest.
+func hostPort(key, addr string) (host string, port int, err error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), "/")
+	host, p, err := net.SplitHostPort(bare)
+	if err != nil {
+		return "", 0, fmt.Errorf("%s %q: want host:port or http://host:port: %w", key, addr, err)
+	}
+	port, err = strconv.Atoi(p)
+	if err != nil || port < 1 || port > 65535 {
+		return "", 0, fmt.Errorf("%s %q: port %q: want 1 to 65535", key, addr, p)
+	}
+	return host, port, nil
+}

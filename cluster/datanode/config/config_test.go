@@ -1,0 +1,105 @@
+package config
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const least = `"cluster_id":"c","etcd_cluster_addresses":"http://127.0.0.1:2379","data_dir":"d","broadcast_addr":"10.0.0.1"`
+
+func TestDefaults(t *testing.T) {
+	for _, text := range []string{"{" + least + "}", `{"server_conf":{` + least + "}}"} {
+		got, err := Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &Config{
+			ClusterID: "c", EtcdAddresses: Addresses{"http://127.0.0.1:2379"}, DataDir: "d", BroadcastAddr: "10.0.0.1",
+			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10,
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		if got.RaftListen() != "0.0.0.0:12379" {
+			t.Fatalf("raft listens on %s", got.RaftListen())
+		}
+		n, err := got.Node()
+		if err != nil || n.RaftAddr != "10.0.0.1:12379" || n.BroadcastAddr != "10.0.0.1" {
+			t.Fatalf("node %+v, %v", n, err)
+		}
+	}
+}
+
+func TestEverything(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "node.json")
+	text := `{` + least + `,
+		"redis_api_port":1,"http_api_port":2,"grpc_api_port":3,"local_raft_addr":"127.0.0.1:4",
+		"namespace_ports":{"default":5,"none":0},"cluster_ports":{"default":6},
+		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
+		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,
+		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := c.Node()
+	if err != nil || n.RaftAddr != "127.0.0.1:4" || !reflect.DeepEqual(n.NamespacePorts, map[string]int{"default": 5}) || n.Tags["dc_info"] != "dc1" {
+		t.Fatalf("node %+v, %v", n, err)
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse(b)
+	if err != nil || !reflect.DeepEqual(again, c) {
+		t.Fatalf("written and read again: %+v, %v", again, err)
+	}
+}
+
+// Each fault is named with its key, so that an operator finds it.
+func TestErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		`{`:                              "line 1",
+		`{}`:                             "cluster_id is missing",
+		`{"cluster_id":"c"}`:             "etcd_cluster_addresses is missing",
+		`{` + least + `,"redis_prot":1}`: `unknown key "redis_prot"`,
+		`{` + least + `,"keep_wal":80}`:  `"keep_wal": it has no effect`,
+		`{` + least + `,"rocksdb_opts":{"blocks":1}}`:                      `unknown key "blocks"`,
+		"{" + least + ",\n\"tick_ms\":\"fast\"}":                           "line 2: key tick_ms",
+		`{` + least + `,"tick_ms":1}`:                                      "tick_ms is 1: want 10 to 10000",
+		`{` + least + `,"election_tick":4}`:                                "election_tick is 4",
+		`{` + least + `,"redis_api_port":70000}`:                           "redis_api_port is 70000",
+		`{` + least + `,"redis_api_port":12380}`:                           "redis_api_port has that port",
+		`{` + least + `,"namespace_ports":{"a-b":1}}`:                      `"a-b"`,
+		`{` + least + `,"namespace_ports":{"a":12381}}`:                    "namespace_ports.a is 12381",
+		`{` + least + `,"local_raft_addr":"x"}`:                            `local_raft_addr "x"`,
+		`{` + least + `,"local_raft_addr":"http://x:y"}`:                   `port "y"`,
+		`{` + least + `,"wal_retain_bytes":-1}`:                            "wal_retain_bytes is -1",
+		`{"server_conf":{` + least + `},"other":1}`:                        "keys beside server_conf: other",
+		`{"cluster_id":"a b"}`:                                             `cluster id "a b"`,
+		`{"etcd_cluster_addresses":["nope"]}`:                              `etcd_cluster_addresses "nope"`,
+		`{"cluster_id":"c","etcd_cluster_addresses":"h:1","data_dir":"d"}`: "broadcast_addr is missing",
+	} {
+		_, err := Parse([]byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s:\ngot  %v\nwant %s", text, err, want)
+		}
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "none.json")); err == nil {
+		t.Error("a file that isn't there was loaded")
+	}
+}
+
+func TestBroadcastInterface(t *testing.T) {
+	c := &Config{BroadcastInterface: "no such interface"}
+	if _, err := c.Broadcast(); err == nil || !strings.Contains(err.Error(), "broadcast_interface") {
+		t.Fatalf("got %v", err)
+	}
+}

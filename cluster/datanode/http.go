@@ -1,0 +1,215 @@
+package datanode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.etcd.io/etcd/raft/v3"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/meta"
+	"github.com/zankv/zankv/cluster/partition"
+	"github.com/zankv/zankv/cluster/store"
+)
+
+// routes is the node's HTTP API. Paths and shapes follow the original system where it has them.
+func (n *Node) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ping", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("OK")) })
+	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.info()) })
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) { reply(w, n.stats(leaderOnly(r))) })
+	mux.HandleFunc("GET /raft/stats", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, n.raftStats(r.URL.Query().Get("namespace"), leaderOnly(r)))
+	})
+	mux.HandleFunc("GET /cluster/checksum/{partition}", n.checksum)
+	mux.Handle("GET /metrics", n.metrics())
+	return mux
+}
+
+// leaderOnly is the query parameter of that name, which is true unless it says otherwise.
+func leaderOnly(r *http.Request) bool { return r.URL.Query().Get("leader_only") != "false" }
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v) // the client is gone: there is nobody to tell
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": err.Error()})
+}
+
+type infoReply struct {
+	Version   string      `json:"version"`
+	RocksDB   string      `json:"rocksdb"`
+	ClusterID string      `json:"cluster_id"`
+	NodeID    meta.NodeID `json:"node_id"`
+	UpTime    int64       `json:"up_time"` // seconds
+}
+
+func (n *Node) info() infoReply {
+	return infoReply{
+		Version: n.opts.Version, RocksDB: n.opts.EngineName, ClusterID: n.opts.ClusterID, NodeID: n.id,
+		UpTime: int64(time.Since(n.started).Seconds()),
+	}
+}
+
+type partitionStats struct {
+	Name     string         `json:"name"`
+	IsLeader bool           `json:"is_leader"`
+	Applied  event.Position `json:"-"`
+	Position string         `json:"position"`
+	Keys     int64          `json:"keys"`
+	Expiring int64          `json:"expiring_keys"`
+	Events   uint64         `json:"events"`
+	Backlog  int64          `json:"backlog_bytes"`
+	Log      logStats       `json:"log"`
+}
+
+type logStats struct {
+	First uint64 `json:"first_index"`
+	Last  uint64 `json:"last_index"`
+	Bytes uint64 `json:"bytes"`
+}
+
+func (n *Node) stats(leadersOnly bool) any {
+	parts := []partitionStats{}
+	n.table.each(func(_ *namespace, r *partition.Replica) bool {
+		s, ok := r.State()
+		if !ok || leadersOnly && !r.Leading() {
+			return true
+		}
+		log := r.LogStats()
+		parts = append(parts, partitionStats{
+			Name: r.Name(), IsLeader: r.Leading(), Position: s.Applied.String(), Keys: s.Keys, Expiring: s.Expiring,
+			Events: s.Events, Backlog: r.Backlog(), Log: logStats{First: log.First, Last: log.Last, Bytes: log.Bytes},
+		})
+		return true
+	})
+	return map[string]any{
+		"version": n.opts.Version, "up_time": int64(time.Since(n.started).Seconds()),
+		"stats": map[string]any{"ns_stats": parts, "front_end": n.front.Stats(), "log": n.log.Stats(), "row_cache": n.cache.Stats()},
+	}
+}
+
+type raftMember struct {
+	Replica uint64      `json:"raft_replica_id"`
+	Node    meta.NodeID `json:"node_id"`
+}
+
+type raftStat struct {
+	ID        uint64 `json:"id"`
+	Term      uint64 `json:"term"`
+	Vote      uint64 `json:"vote"`
+	Commit    uint64 `json:"commit"`
+	Lead      uint64 `json:"lead"`
+	RaftState string `json:"raft_state"`
+	Applied   uint64 `json:"applied"`
+	Progress  any    `json:"progress,omitempty"`
+	Transfer  uint64 `json:"lead_transferee"`
+}
+
+type raftReply struct {
+	Partition string       `json:"partition"`
+	Leader    meta.NodeID  `json:"leader_node_id"`
+	Members   []raftMember `json:"members"`
+	Stat      raftStat     `json:"raft_stat"`
+}
+
+func (n *Node) raftStats(only string, leadersOnly bool) any {
+	all := []raftReply{}
+	n.table.each(func(ns *namespace, r *partition.Replica) bool {
+		if only != "" && ns.config.Name != only || leadersOnly && !r.Leading() {
+			return true
+		}
+		status, ok := r.Group().Status()
+		if !ok {
+			return true
+		}
+		reply := raftReply{Partition: r.Name(), Stat: statOf(&status)}
+		for replica, node := range r.Members() {
+			reply.Members = append(reply.Members, raftMember{Replica: replica, Node: meta.NodeID(node)})
+			if replica == status.Lead {
+				reply.Leader = meta.NodeID(node)
+			}
+		}
+		all = append(all, reply)
+		return true
+	})
+	return all
+}
+
+func statOf(s *raft.Status) raftStat {
+	stat := raftStat{
+		ID: s.ID, Term: s.Term, Vote: s.Vote, Commit: s.Commit, Lead: s.Lead, RaftState: s.RaftState.String(),
+		Applied: s.Applied, Transfer: s.LeadTransferee,
+	}
+	progress := map[string]map[string]any{}
+	for id, p := range s.Progress {
+		progress[fmt.Sprint(id)] = map[string]any{"match": p.Match, "next": p.Next, "state": p.State.String(), "active": p.RecentActive}
+	}
+	if len(progress) > 0 {
+		stat.Progress = progress
+	}
+	return stat
+}
+
+// checksumWait bounds how long a position that is still ahead is waited for, unless the request says less.
+const checksumWait = 30 * time.Second
+
+type checksumReply struct {
+	Partition string         `json:"partition"`
+	Checksum  store.Checksum `json:"checksum"`
+}
+
+// checksum answers /cluster/checksum/<namespace>-<n>?at=<term-index>: without at, of the state now.
+func (n *Node) checksum(w http.ResponseWriter, req *http.Request) {
+	r, status, err := n.replicaOf(req.PathValue("partition"))
+	if err != nil {
+		refuse(w, status, err)
+		return
+	}
+	var at event.Position
+	if text := req.URL.Query().Get("at"); text != "" {
+		if at, err = event.ParsePosition(text); err != nil {
+			refuse(w, http.StatusBadRequest, err)
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), checksumWait)
+	defer cancel()
+	sum, err := r.Checksum(ctx, at)
+	switch {
+	case errors.Is(err, partition.ErrPast):
+		refuse(w, http.StatusConflict, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		refuse(w, http.StatusRequestTimeout, err)
+	case err != nil:
+		refuse(w, http.StatusInternalServerError, err)
+	default:
+		reply(w, checksumReply{Partition: r.Name(), Checksum: sum})
+	}
+}
+
+func (n *Node) replicaOf(name string) (*partition.Replica, int, error) {
+	id, err := meta.ParsePartitionID(name)
+	if err != nil {
+		return nil, http.StatusBadRequest, err
+	}
+	ns := n.table.lookup(id.Namespace)
+	if ns == nil || id.Number >= len(ns.replicas) {
+		return nil, http.StatusNotFound, fmt.Errorf("no partition %s in this cluster", name)
+	}
+	r := ns.replicas[id.Number].Load()
+	if r == nil {
+		return nil, http.StatusNotFound, fmt.Errorf("partition %s has no replica on this node", name)
+	}
+	return r, 0, nil
+}

@@ -1,0 +1,62 @@
+package datanode
+
+import (
+	"context"
+	"time"
+
+	"github.com/zankv/zankv/cluster/partition"
+)
+
+const (
+	// pinEvery is how often it is looked after that no quiet partition keeps old segments of the log.
+	pinEvery = 10 * time.Second
+	// pinSegments is how many segments' worth of log a partition may lie behind before something is done.
+	pinBytes = 128 << 20
+)
+
+// keepLog frees the log from partitions that are quiet: their stores are flushed, so that nothing needs their old
+// entries, and what little is left of them is written again at the log's head.
+func (n *Node) keepLog(ctx context.Context) error {
+	ticker := time.NewTicker(pinEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := n.unpin(); err != nil {
+			return err
+		}
+	}
+}
+
+func (n *Node) unpin() error {
+	for _, pin := range n.log.Pinning() {
+		if pin.Behind < pinBytes {
+			return nil // they come with the furthest behind first
+		}
+		if r := n.replicaOfGroup(pin.Group); r != nil {
+			if err := r.Flush(); err != nil {
+				return err
+			}
+			r.Release()
+		}
+		if pin.Rewritable {
+			if err := n.log.Rewrite(pin.Group); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Node) replicaOfGroup(id uint64) (found *partition.Replica) {
+	n.table.each(func(ns *namespace, r *partition.Replica) bool {
+		if ns.meta.GroupID(int(r.Partition())) == id {
+			found = r
+		}
+		return found == nil
+	})
+	return found
+}

@@ -1,0 +1,60 @@
+package partition
+
+import (
+	"time"
+	"unsafe"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/multiraft"
+)
+
+// answer is a request whose outcome depends on a batch.
+type answer struct {
+	lane *lane
+	req  *command.Request
+}
+
+// batch is one event in the making: what was evaluated together is proposed together.
+type batch struct {
+	proposal multiraft.Proposal
+	ev       event.Event
+	index    uint64 // of its entry, 0 as long as it isn't known
+	answers  []answer
+	// undo has, for each mutation, what inflight held of its key before.
+	undo    []flightKey
+	bytes   int
+	keys    int64 // by how many keys it changes the partition's count
+	barrier bool
+	opened  time.Time
+	unknown bool // its clients were told that the outcome isn't known
+}
+
+// flightKey says which batch last changed a key, and by which of its mutations.
+type flightKey struct {
+	batch    *batch
+	mutation int
+}
+
+// empty says whether there is nothing to propose.
+func (b *batch) empty() bool { return len(b.ev.Mutations) == 0 && len(b.ev.Own) == 0 }
+
+// arena keeps copies of keys and values. Its memory never moves, so that map keys may point into it.
+type arena struct{ chunk []byte }
+
+const arenaChunk = 16 << 10
+
+func (a *arena) copy(p []byte) []byte {
+	if len(p) == 0 {
+		return nil
+	}
+	if len(p) > cap(a.chunk)-len(a.chunk) {
+		a.chunk = make([]byte, 0, max(arenaChunk, len(p)))
+	}
+	n := len(a.chunk)
+	a.chunk = append(a.chunk, p...)
+	return a.chunk[n:len(a.chunk):len(a.chunk)]
+}
+
+// asString views bytes that never change again as a string.
+func asString(p []byte) string { return unsafe.String(unsafe.SliceData(p), len(p)) }

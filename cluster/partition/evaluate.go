@@ -1,0 +1,368 @@
+package partition
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/command"
+)
+
+// Bounds of what is evaluated ahead of what is applied.
+const (
+	// batchBytes closes a batch to further commands: entries of this size share a sync without filling a pipe.
+	batchBytes = 1 << 20
+	// batchRequests bounds the requests that one event answers.
+	batchRequests = 4096
+	// flightBatches and flightBytes bound what is proposed and not applied.
+	flightBatches = 64
+	flightBytes   = 128 << 20
+)
+
+// evaluateLanes runs what can be run: first lanes that had to wait, in the order in which they came, then new ones.
+func (r *Replica) evaluateLanes(fresh []*lane) {
+	if !r.servingNow() {
+		r.failLanes(fresh)
+		return
+	}
+	r.takeBackOffer()
+	waiting := r.waiting
+	if r.retry {
+		r.retry = false
+		r.waiting, r.spareLanes = r.spareLanes[:0], nil
+		clear(r.waitedFor)
+		r.waitsForAll = false
+		for _, l := range waiting {
+			r.runLane(l)
+		}
+		clear(waiting)
+		r.spareLanes = waiting[:0]
+	}
+	for _, l := range fresh {
+		r.runLane(l)
+	}
+	r.offerBatch()
+	r.confirmReads()
+}
+
+// runLane evaluates a lane up to the first request that has to wait.
+func (r *Replica) runLane(l *lane) {
+	for !l.failed && l.next < len(l.reqs) {
+		req := l.reqs[l.next]
+		if !r.admits(l, req) {
+			r.keepWaiting(l, req)
+			return
+		}
+		l.next++
+		r.runRequest(l, req)
+	}
+	r.finishLane(l)
+}
+
+// admits says whether a request may be evaluated now.
+func (r *Replica) admits(l *lane, req *command.Request) bool {
+	if r.waitsForAll || l.waiting {
+		return false
+	}
+	spec := req.Spec
+	write := spec.Flags&command.Write != 0
+	if write && (r.flights >= flightBatches || r.flightBytes >= flightBytes) {
+		return false
+	}
+	if r.barrier { // one is in flight
+		return false
+	}
+	if spec.Flags&command.Barrier != 0 {
+		return r.flights == 0 && r.open == nil
+	}
+	if spec.Scope != command.ScopeKeys {
+		return l.open == 0
+	}
+	inOpen := l.last == nil || l.last == r.open || l.open == 0
+	if !write {
+		// It sees applied state and the open batch: its own connection's earlier writes must be in one of them.
+		return inOpen
+	}
+	return r.keysFree(req)
+}
+
+// keysFree says whether no key of a write is in flight in another batch or waited for by an earlier lane.
+func (r *Replica) keysFree(req *command.Request) bool {
+	free := true
+	eachKey(req, func(key []byte) bool {
+		at, flying := r.inflight[string(key)]
+		free = !(flying && at.batch != r.open) && (len(r.waitedFor) == 0 || !r.waitedFor[string(key)])
+		return free
+	})
+	return free
+}
+
+// keepWaiting puts a lane behind those that wait already; what it wants to write nobody passes it for.
+func (r *Replica) keepWaiting(l *lane, req *command.Request) {
+	r.waiting = append(r.waiting, l)
+	if req.Spec.Flags&command.Barrier != 0 {
+		r.waitsForAll = true
+	}
+	if req.Spec.Flags&command.Write != 0 {
+		eachKey(req, func(key []byte) bool {
+			r.waitedFor[string(key)] = true
+			return true
+		})
+	}
+}
+
+// runRequest evaluates one request and decides what its answer waits for.
+func (r *Replica) runRequest(l *lane, req *command.Request) {
+	l.open++
+	if size(req) > r.opts.MaxEventBytes {
+		r.refuse(l, req, "ERR the command needs an event larger than max_event_bytes; nothing was changed")
+		return
+	}
+	b := r.openBatch()
+	before := len(b.ev.Mutations)
+	r.view.dirty = false
+	r.tx.command, r.tx.group = req.Spec.Name, r.nextGroup
+	ctx := r.prepare(l, req, b)
+	err := req.Spec.Run(ctx)
+	emitted := len(b.ev.Mutations) - before
+	if err != nil {
+		r.rollback(b, before)
+		req.Reply.Buf = req.Reply.Buf[:0]
+		r.refuse(l, req, "ERR the state can't be read: "+err.Error())
+		r.opts.Fatal(err)
+		return
+	}
+	if emitted > 0 && req.Reply.IsError() {
+		panic("partition: " + req.Spec.Name + " changed something and failed")
+	}
+	if emitted > 0 {
+		r.nextGroup++
+	}
+	if ctx.More != nil {
+		r.runAgain(l, req, ctx.More)
+		return
+	}
+	if req.Spec.Flags&command.Barrier != 0 && emitted > 0 {
+		b.barrier, r.barrier = true, true
+	}
+	switch {
+	case emitted > 0 || r.view.dirty || l.last == b && l.open > 1:
+		b.answers = append(b.answers, answer{lane: l, req: req})
+		l.last = b
+	default:
+		r.answerRead(l, req)
+	}
+	if b.bytes >= batchBytes || len(b.answers) >= batchRequests || b.barrier {
+		r.closeBatch()
+	}
+}
+
+// prepare fills the context of an evaluation. It is used again and again, for the memory that commands keep in it.
+func (r *Replica) prepare(l *lane, req *command.Request, b *batch) *command.Context {
+	c := &r.ctx
+	c.Spec, c.Args, c.Reply = req.Spec, req.Args, &req.Reply
+	c.Now, c.Random, c.Replicates = b.ev.Wall, rand.Uint64(), r.replicates
+	c.View, c.Tx = &r.view, nil
+	if req.Spec.Flags&command.Write != 0 {
+		c.Tx = &r.tx
+	}
+	c.Resume, c.More = l.resume, nil
+	l.resume = nil
+	return c
+}
+
+// runAgain has a command that works in pages go on when its page is applied. It is a barrier until it is done.
+func (r *Replica) runAgain(l *lane, req *command.Request, more []byte) {
+	l.resume = append([]byte(nil), more...)
+	req.Reply.Buf = req.Reply.Buf[:0]
+	l.next--
+	l.open--
+	r.open.barrier, r.barrier = true, true
+	r.closeBatch()
+}
+
+// answerRead answers what changed nothing: at once under a lease, else when a quorum has confirmed that this replica leads.
+func (r *Replica) answerRead(l *lane, req *command.Request) {
+	if !r.opts.ReadQuorum && r.group.LeaseValid(r.term) {
+		r.resolve(answer{lane: l, req: req}, command.Answered)
+		return
+	}
+	l.waiting = true
+	r.unconfirmed = append(r.unconfirmed, answer{lane: l, req: req})
+}
+
+// refuse answers a request with an error of its own.
+func (r *Replica) refuse(l *lane, req *command.Request, text string) {
+	req.Reply.Error(text)
+	r.resolve(answer{lane: l, req: req}, command.Answered)
+}
+
+// resolve gives a request its outcome, and its lane back if it was the last.
+func (r *Replica) resolve(a answer, outcome command.Outcome) {
+	a.req.Outcome = outcome
+	a.lane.open--
+}
+
+// finishLane hands an answered lane back to its connection.
+func (r *Replica) finishLane(l *lane) {
+	if l.finished() && l.done != nil {
+		done := l.done
+		l.done = nil
+		r.box.answered(len(l.reqs))
+		done()
+	}
+}
+
+// openBatch is the batch that commands are evaluated into.
+func (r *Replica) openBatch() *batch {
+	if r.open != nil {
+		return r.open
+	}
+	b := r.newBatch()
+	now := r.opts.Clock()
+	b.opened = now
+	b.ev.Time = r.clock.Next(now.UnixNano(), 1)
+	b.ev.Wall = r.clock.Wall(now.UnixMilli())
+	b.ev.Term = r.term
+	b.ev.Clusters = r.selfAssignment()
+	b.proposal = batchProposal(b, r.term, r.generation)
+	r.nextGroup = 0
+	r.open = b
+	return b
+}
+
+// closeBatch queues the open batch for the raft loop; nothing is added to it any more.
+func (r *Replica) closeBatch() {
+	b := r.open
+	if b == nil || b.empty() {
+		return
+	}
+	r.open = nil
+	r.clock.Observe(b.ev.Time + int64(len(b.ev.Mutations)) - 1)
+	r.flights++
+	r.flightBytes += b.bytes
+	r.offer.Lock()
+	r.offer.closed = append(r.offer.closed, b)
+	r.offer.Unlock()
+	r.group.Wake()
+}
+
+// offerBatch lets the raft loop take the open batch when it is ready for one. Until then more may be added to it
+// (takeBackOffer): one entry a round of the log, however the commands came in.
+func (r *Replica) offerBatch() {
+	if r.open == nil {
+		return
+	}
+	if r.open.empty() {
+		r.recycle(r.open)
+		r.open = nil
+		return
+	}
+	r.offer.Lock()
+	r.offer.open = r.open
+	r.offer.Unlock()
+	r.group.Wake()
+}
+
+// takeBackOffer reclaims the offered batch, or notes that the loop has taken it.
+func (r *Replica) takeBackOffer() {
+	if r.open == nil {
+		return
+	}
+	r.offer.Lock()
+	taken := r.offer.open == nil
+	r.offer.open = nil
+	r.offer.Unlock()
+	if taken {
+		b := r.open
+		r.open = nil
+		r.clock.Observe(b.ev.Time + int64(len(b.ev.Mutations)) - 1)
+		r.flights++
+		r.flightBytes += b.bytes
+	}
+}
+
+// selfAssignment gives this cluster a number in the partition, if it has none.
+func (r *Replica) selfAssignment() []event.ClusterName {
+	names := r.store.State().Clusters
+	for number, id := range names {
+		if number > 0 && id == r.opts.Cluster {
+			r.self = event.ClusterNumber(number)
+			return nil
+		}
+	}
+	r.self = event.ClusterNumber(max(len(names), 1))
+	return []event.ClusterName{{Number: r.self, ID: r.opts.Cluster}}
+}
+
+// failLanes tells lanes that this replica doesn't lead.
+func (r *Replica) failLanes(lanes []*lane) {
+	for _, l := range lanes {
+		l.fail(r.leadership.Leader)
+		r.finishLane(l)
+	}
+}
+
+// expireBatch proposes the removal of keys whose expiry has passed.
+func (r *Replica) expireBatch(now time.Time) error {
+	if !r.servingNow() || r.barrier || r.flights >= flightBatches || r.waitsForAll {
+		return nil
+	}
+	r.takeBackOffer()
+	defer r.offerBatch()
+	wall := now.UnixMilli()
+	r.expired = r.expired[:0]
+	err := r.store.Expired(wall, expireLimit, func(key []byte, _ int64) bool {
+		r.expired = append(r.expired, append([]byte(nil), key...))
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range r.expired {
+		if err := r.expireKey(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expireLimit is how many keys one round of removal takes.
+const expireLimit = 1000
+
+func (r *Replica) expireKey(key []byte) error {
+	if _, flying := r.inflight[string(key)]; flying {
+		return nil // the next round finds it, if it is still there
+	}
+	b := r.openBatch()
+	r.tx.command, r.tx.group = "", r.nextGroup
+	c := &r.ctx
+	c.Now, c.View, c.Tx, c.Replicates = b.ev.Wall, &r.view, &r.tx, r.replicates
+	emitted, err := c.Expire(key)
+	if emitted {
+		r.nextGroup++
+	}
+	return err
+}
+
+// eachKey visits a request's keys until visit returns false.
+func eachKey(req *command.Request, visit func(key []byte) bool) {
+	first, last, step := req.Spec.Keys(req.Args)
+	if first == 0 {
+		return
+	}
+	for i := first; i <= last && i < len(req.Args); i += step {
+		if !visit(req.Args[i]) {
+			return
+		}
+	}
+}
+
+// size is how many bytes a request's arguments have.
+func size(req *command.Request) int {
+	n := 0
+	for _, a := range req.Args {
+		n += len(a)
+	}
+	return n
+}

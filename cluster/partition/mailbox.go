@@ -1,0 +1,123 @@
+package partition
+
+import (
+	"sync"
+
+	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/multiraft"
+)
+
+// assignment tells the index of a batch's entry.
+type assignment struct {
+	batch *batch
+	index uint64
+}
+
+// arrivals are what came in for a replica's goroutine since it last looked.
+type arrivals struct {
+	lanes      []*lane
+	assigned   []assignment
+	dropped    []*multiraft.Proposal
+	committed  []multiraft.Committed
+	leadership []multiraft.Leadership
+	calls      []func()
+}
+
+func (a *arrivals) reset() {
+	clear(a.lanes)
+	clear(a.assigned)
+	clear(a.dropped)
+	clear(a.committed)
+	clear(a.calls)
+	a.lanes, a.assigned, a.dropped = a.lanes[:0], a.assigned[:0], a.dropped[:0]
+	a.committed, a.leadership, a.calls = a.committed[:0], a.leadership[:0], a.calls[:0]
+}
+
+// mailbox is where clients and the raft loop leave work for a replica's goroutine. What waits in it is bounded: requests
+// by limit, entries by multiraft's backlog rule, the rest by the number of batches in flight.
+type mailbox struct {
+	sync.Mutex
+	arrivals
+	requests int // waiting in lanes
+	limit    int
+	wake     chan struct{}
+}
+
+func newMailbox(limit int) *mailbox {
+	return &mailbox{limit: limit, wake: make(chan struct{}, 1)}
+}
+
+func (m *mailbox) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// addLane queues a lane unless too much is waiting already.
+func (m *mailbox) addLane(l *lane) bool {
+	m.Lock()
+	ok := m.requests+len(l.reqs) <= m.limit
+	if ok {
+		m.lanes = append(m.lanes, l)
+		m.requests += len(l.reqs)
+	}
+	m.Unlock()
+	if ok {
+		m.poke()
+	}
+	return ok
+}
+
+func (m *mailbox) call(f func()) {
+	m.Lock()
+	m.calls = append(m.calls, f)
+	m.Unlock()
+	m.poke()
+}
+
+// swap takes everything and leaves spare's memory for what comes next.
+func (m *mailbox) swap(spare arrivals) arrivals {
+	m.Lock()
+	defer m.Unlock()
+	work := m.arrivals
+	m.arrivals = spare
+	return work
+}
+
+// answered gives room back to addLane.
+func (m *mailbox) answered(requests int) {
+	m.Lock()
+	m.requests -= requests
+	m.Unlock()
+}
+
+// lane is what one connection sent to this partition in one go: evaluated in order, answered as a whole.
+type lane struct {
+	reqs []*command.Request
+	done func()
+	next int    // the first request that isn't evaluated
+	open int    // evaluated, not answered
+	last *batch // that the newest of those hangs on
+	// resume is where the next request goes on, if it is one that works in pages.
+	resume []byte
+	// waiting: the answer of an evaluated request depends on a confirmation that this replica still leads.
+	waiting bool
+	failed  bool // one ended Elsewhere: so does the rest
+}
+
+// finished says whether every request has its outcome.
+func (l *lane) finished() bool { return l.open == 0 && l.next == len(l.reqs) }
+
+// fail gives every request that wasn't evaluated the outcome Elsewhere.
+func (l *lane) fail(leader uint64) {
+	l.failed = true
+	for ; l.next < len(l.reqs); l.next++ {
+		elsewhere(l.reqs[l.next], leader)
+	}
+}
+
+func elsewhere(req *command.Request, leader uint64) {
+	req.Reply.Buf = req.Reply.Buf[:0]
+	req.Outcome, req.Leader = command.Elsewhere, leader
+}

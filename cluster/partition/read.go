@@ -1,0 +1,71 @@
+package partition
+
+import (
+	"math/rand/v2"
+	"sync"
+
+	"github.com/zankv/zankv/cluster/command"
+)
+
+// reader is what one evaluation of a read needs, kept for the next.
+type reader struct {
+	view stateView
+	ctx  command.Context
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+// Read answers a read at once, on the caller's goroutine, from applied state: if this replica leads with a valid lease, or
+// the request takes what any replica has. False: nothing was done, use Submit.
+//
+// The lease is looked at before the state is read. Whatever was acknowledged before the call is in that state: it
+// was acknowledged by this leader after it was applied here, or by an earlier one and applied before this one began to serve.
+func (r *Replica) Read(req *command.Request) bool {
+	if !req.ReadStale {
+		term := r.serving.Load()
+		if term == 0 || r.opts.ReadQuorum || !r.group.LeaseValid(term) {
+			return false
+		}
+	}
+	r.state.RLock()
+	defer r.state.RUnlock()
+	if r.store == nil {
+		return false
+	}
+	rd := readers.Get().(*reader)
+	defer readers.Put(rd)
+	rd.view.store = r.store
+	if severalRows(req.Spec, len(req.Args)) {
+		rd.view.snap = r.store.Snapshot()
+		defer func() {
+			rd.view.snap.Close()
+			rd.view.snap = nil
+		}()
+	}
+	c := &rd.ctx
+	c.Spec, c.Args, c.Reply, c.View, c.Tx = req.Spec, req.Args, &req.Reply, &rd.view, nil
+	c.Now = max(r.opts.Clock().UnixMilli(), r.store.State().Wall)
+	c.Random = rand.Uint64()
+	n := len(req.Reply.Buf)
+	if err := req.Spec.Run(c); err != nil {
+		req.Reply.Buf = req.Reply.Buf[:n]
+		req.Reply.Error("ERR the state can't be read: " + err.Error())
+	}
+	req.Outcome = command.Answered
+	return true
+}
+
+// Submit evaluates requests in their order, and calls done from another goroutine when all have an outcome.
+func (r *Replica) Submit(reqs []*command.Request, done func()) {
+	l := &lane{reqs: reqs, done: done}
+	if r.box.addLane(l) {
+		return
+	}
+	for _, req := range reqs {
+		req.Reply.Error(busyText)
+		req.Outcome = command.Answered
+	}
+	done()
+}
+
+const busyText = "BUSY too many commands are waiting for this partition; nothing was changed, try again later"

@@ -1,0 +1,140 @@
+package partition
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/wal"
+)
+
+// Retention says what of the log is kept for readers of the feed and for followers that are behind, although the
+// store needs it no more. The node's disk cap wins over all of it.
+type Retention struct {
+	Age   time.Duration // keeps what is younger (default 24 h)
+	Bytes int64         // keeps at least the newest entries of this size (default 64 MiB)
+	// MaxBytes is the most that is kept, even for consumers that are registered (default 256 MiB).
+	MaxBytes int64
+}
+
+func (t *Retention) setDefaults() {
+	if t.Age == 0 {
+		t.Age = 24 * time.Hour
+	}
+	if t.Bytes == 0 {
+		t.Bytes = 64 << 20
+	}
+	if t.MaxBytes == 0 {
+		t.MaxBytes = max(256<<20, t.Bytes)
+	}
+}
+
+const (
+	// retainEvery is how often the log's tail is looked at.
+	retainEvery = 5 * time.Second
+	// flushBytes of entries that are applied and not flushed make a flush due: a restart replays about as much.
+	flushBytes = 48 << 20
+	// outlinePoints is how finely age and size are judged.
+	outlinePoints = 64
+)
+
+// retain truncates the log up to where nobody is to be served from it any more, and flushes the store when the log waits for that.
+func (r *Replica) retain(now time.Time) error {
+	stats := r.log.Stats()
+	if r.unflushed > flushBytes || stats.CapIndex > r.flushed.Load() {
+		r.flushSoon()
+	}
+	if now.Sub(r.lastRetain) < retainEvery {
+		return nil
+	}
+	r.lastRetain = now
+	index, err := r.retainIndex(now, stats)
+	if err != nil || index < stats.First {
+		return err
+	}
+	return r.truncate(index)
+}
+
+func (r *Replica) retainIndex(now time.Time, stats wal.GroupStats) (uint64, error) {
+	var positions []uint64
+	err := r.store.Own(event.OwnConsumer, func(id, value []byte) bool {
+		position, perr := event.ParsePosition(string(value))
+		if perr != nil {
+			r.opts.Logger.Error("a consumer's position can't be read; it keeps nothing", "partition", r.name, "consumer", string(id), "error", perr)
+			return true
+		}
+		positions = append(positions, position.Index)
+		return true
+	})
+	if err != nil {
+		return 0, fmt.Errorf("partition %s: consumers: %w", r.name, err)
+	}
+	t := r.opts.Retention
+	policy := wal.RetainPolicy{Consumers: true, Age: t.Age, Bytes: uint64(t.Bytes), MaxBytes: uint64(t.MaxBytes)}
+	index := policy.Index(wal.RetainState{
+		Now: now, Applied: r.store.State().Applied.Index, Flushed: r.flushed.Load(), Positions: positions,
+		Stats: stats, Outline: r.log.Outline(outlinePoints),
+	})
+	if pinned := r.snapshots.pinned(); pinned > 0 {
+		index = min(index, pinned)
+	}
+	return index, nil
+}
+
+// truncate forgets entries up to the last chain mark at or before index: a reader of the feed has to start from one.
+func (r *Replica) truncate(index uint64) error {
+	if index == r.store.State().Applied.Index {
+		r.apply.Mark()
+		if err := r.apply.Commit(); err != nil {
+			return fmt.Errorf("partition %s: %w", r.name, err)
+		}
+	}
+	mark, ok, err := r.store.MarkAtOrBefore(index)
+	if err != nil {
+		return fmt.Errorf("partition %s: chain mark at or before %d: %w", r.name, index, err)
+	}
+	if !ok || mark.Index < r.log.FirstIndex() {
+		return nil
+	}
+	if err := r.log.Truncate(mark.Index); err != nil {
+		return fmt.Errorf("partition %s: truncate the log to %d: %w", r.name, mark.Index, err)
+	}
+	if err := r.apply.TrimMarks(mark.Index); err != nil {
+		return fmt.Errorf("partition %s: %w", r.name, err)
+	}
+	return r.apply.Commit()
+}
+
+// flushSoon flushes the store beside the goroutine, one flush at a time.
+func (r *Replica) flushSoon() {
+	if !r.flushing.CompareAndSwap(false, true) {
+		return
+	}
+	r.unflushed = 0
+	r.tasks.Go(func() {
+		defer r.flushing.Store(false)
+		if err := r.Flush(); err != nil {
+			r.opts.Fatal(err)
+		}
+	})
+}
+
+// Flush makes what is applied durable, so that the log needs to keep it only for readers.
+func (r *Replica) Flush() error {
+	r.state.RLock()
+	defer r.state.RUnlock()
+	if r.store == nil {
+		return nil
+	}
+	position, err := r.store.Flush()
+	if err != nil {
+		return fmt.Errorf("partition %s: flush: %w", r.name, err)
+	}
+	r.flushed.Store(max(r.flushed.Load(), position.Index))
+	return nil
+}
+
+// Release has the log's tail looked at soon, after a Flush: for a quiet partition that keeps old segments from being freed.
+func (r *Replica) Release() {
+	r.box.call(func() { r.lastRetain = time.Time{} })
+}

@@ -1,0 +1,153 @@
+package partition
+
+import (
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/store"
+)
+
+// flightView is the state that writes are evaluated against: what is applied, and over it what the open batch has changed. What
+// other batches have in flight is never seen: their keys are not evaluated.
+type flightView struct {
+	r   *Replica
+	buf []byte
+	// dirty is set when something was read that the open batch has changed.
+	dirty bool
+}
+
+// Meta implements command.View.
+func (v *flightView) Meta(key []byte) (event.Meta, bool, error) {
+	if at, ok := v.r.inflight[string(key)]; ok && at.batch == v.r.open {
+		v.dirty = true
+		m, ok := after(&at.batch.ev.Mutations[at.mutation])
+		return m, ok, nil
+	}
+	m, buf, ok, err := v.r.store.LoadMeta(v.buf[:0], key)
+	v.buf = buf
+	return m, ok, err
+}
+
+// Keys implements command.View. A request that walks over keys is evaluated when its lane has nothing in flight, so that what
+// is applied is all it has to see.
+func (v *flightView) Keys(from []byte, visit func([]byte, *event.Meta) bool) error {
+	snap := v.r.store.Snapshot()
+	defer snap.Close()
+	return snap.Keys(from, visit)
+}
+
+// Len implements command.View.
+func (v *flightView) Len() int64 {
+	n := v.r.store.State().Keys
+	if v.r.open != nil && v.r.open.keys != 0 {
+		v.dirty = true
+		n += v.r.open.keys
+	}
+	return n
+}
+
+// after is the meta row that a mutation of a string or of a key as a whole leaves; false if it leaves none.
+func after(m *event.Mutation) (event.Meta, bool) {
+	meta := event.Meta{
+		Type: m.Type, Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion,
+		Generation: m.Generation, Count: m.Count, Value: m.Value,
+	}
+	switch m.Op {
+	case event.OpDel, event.OpExpire:
+		return event.Meta{}, false
+	case event.OpExpireAt, event.OpPersist:
+		meta.Version, meta.Value = m.Before.Version, m.Before.Value
+	}
+	return meta, true
+}
+
+// batchTx collects the mutations of one evaluation in the open batch.
+type batchTx struct {
+	r       *Replica
+	command string
+	group   uint32
+}
+
+// Emit implements command.Tx.
+func (t *batchTx) Emit(m *event.Mutation) {
+	r, b := t.r, t.r.open
+	b.ev.Mutations = append(b.ev.Mutations, *m)
+	n := len(b.ev.Mutations) - 1
+	e := &b.ev.Mutations[n]
+	e.Key, e.Value, e.Before.Value = r.arena.copy(m.Key), r.arena.copy(m.Value), r.arena.copy(m.Before.Value)
+	e.Group, e.Command = t.group, t.command
+	command.Stamp(e, event.Version{Time: b.ev.Time + int64(n), Cluster: r.self})
+	b.undo = append(b.undo, r.inflight[asString(e.Key)])
+	r.inflight[asString(e.Key)] = flightKey{batch: b, mutation: n}
+	b.bytes += len(e.Key) + len(e.Value) + len(e.Before.Value) + mutationOverhead
+	b.keys += keyDelta(e)
+}
+
+// mutationOverhead is about what a mutation takes in the log beyond its key and values.
+const mutationOverhead = 64
+
+// keyDelta is by how many keys a mutation changes the partition's count.
+func keyDelta(m *event.Mutation) int64 {
+	_, exists := after(m)
+	switch {
+	case m.Op == event.OpRange:
+		return -int64(m.Count)
+	case exists && !m.Before.Exists:
+		return 1
+	case !exists && m.Before.Exists:
+		return -1
+	}
+	return 0
+}
+
+// rollback takes back what was emitted since the batch had n mutations.
+func (r *Replica) rollback(b *batch, n int) {
+	for i := len(b.ev.Mutations) - 1; i >= n; i-- {
+		m := &b.ev.Mutations[i]
+		b.bytes -= len(m.Key) + len(m.Value) + len(m.Before.Value) + mutationOverhead
+		b.keys -= keyDelta(m)
+		if b.undo[i].batch == nil {
+			delete(r.inflight, asString(m.Key))
+		} else {
+			r.inflight[asString(m.Key)] = b.undo[i]
+		}
+	}
+	clear(b.ev.Mutations[n:])
+	b.ev.Mutations, b.undo = b.ev.Mutations[:n], b.undo[:n]
+}
+
+// stateView reads applied state for one read command: one row as it is now, or several through a snapshot.
+type stateView struct {
+	store *store.Store
+	snap  *store.Snapshot
+	buf   []byte
+}
+
+// Meta implements command.View.
+func (v *stateView) Meta(key []byte) (m event.Meta, ok bool, err error) {
+	if v.snap != nil {
+		m, v.buf, ok, err = v.snap.Meta(v.buf[:0], key)
+	} else {
+		m, v.buf, ok, err = v.store.Meta(v.buf[:0], key)
+	}
+	return m, ok, err
+}
+
+// Keys implements command.View.
+func (v *stateView) Keys(from []byte, visit func([]byte, *event.Meta) bool) error {
+	return v.snap.Keys(from, visit)
+}
+
+// Len implements command.View.
+func (v *stateView) Len() int64 { return v.store.State().Keys }
+
+// severalRows says whether a command reads more than one row, so that it needs one consistent state for all.
+func severalRows(s *command.Spec, args int) bool {
+	if s.Scope != command.ScopeKeys {
+		return true
+	}
+	last := s.LastKey
+	if last < 0 {
+		last += args
+	}
+	return last > s.FirstKey
+}
