@@ -40,7 +40,6 @@ type writer struct {
 	closed bool
 	limit  int // bytes of records in a frame before another is begun
 
-	pass   uint64
 	at     int64
 	buf    []byte
 	ops    []op
@@ -137,6 +136,9 @@ func (w *writer) check(updates []Update) error {
 func (u *Update) check(g *Group) error {
 	if u.Snapshot != nil {
 		g.nextBase, g.nextLast = u.Snapshot.Index, u.Snapshot.Index
+	}
+	if g.nextLast > maxIndex || u.HardState.Commit > maxIndex {
+		return fmt.Errorf("%w: base %d, commit %d, at most %d is possible", ErrTooLarge, g.nextLast, u.HardState.Commit, uint64(maxIndex))
 	}
 	if len(u.Entries) == 0 {
 		return nil

@@ -76,6 +76,9 @@ const (
 // MaxEntryBytes bounds the data of one entry.
 const MaxEntryBytes = 1 << 30
 
+// maxIndex bounds indexes, so that arithmetic with them can't wrap around.
+const maxIndex = 1 << 62
+
 const segmentMagic = "ZANKVWAL"
 
 var (
@@ -223,6 +226,9 @@ func decodeRecord(b []byte) (r record, err error) {
 }
 
 func (r *record) check() error {
+	if r.index > maxIndex || r.kind == kindEntry && r.index == 0 {
+		return fmt.Errorf("index %d, want at most %d, and above 0 for an entry", r.index, uint64(maxIndex))
+	}
 	want := 0
 	switch r.kind {
 	case kindEntry:

@@ -132,15 +132,16 @@ func (l *Log) open() (err error) {
 	return nil
 }
 
-// Close makes what was written durable and closes the log. No other call may run or come after.
+// Close makes what was written durable and closes the log; nil promises that. No other call may run, and none succeeds
+// after.
 func (l *Log) Close() error {
 	l.writer.mu.Lock()
 	defer l.writer.mu.Unlock()
 	if l.writer.closed {
 		return nil
 	}
-	var err error
-	if l.failure.Load() == nil {
+	err := l.Err()
+	if err == nil {
 		err = l.writer.sync()
 	}
 	l.writer.closed = true

@@ -11,6 +11,9 @@ import (
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
+// firstSegment is the id that every log begins with.
+const firstSegment = 1
+
 // Recovery reads every segment once, from the oldest on, with bounded memory (the largest frame), and stops where the
 // frames stop. Whether that is the end of the log or damage is decided by what a frame says about those before it.
 // Let s be the sequence number that should come next.
@@ -137,20 +140,24 @@ func (r *recovery) openSpare(path string) error {
 
 // readAll takes all frames up to the end, and returns the segment and the offset where that is.
 func (r *recovery) readAll() (tail int, off, bytes int64, err error) {
-	if r.after[0] == 0 {
-		r.seq = 0 // a new log: the first frame is 1
-	}
 	for i, s := range r.segs {
 		end, err := r.readSegment(i)
 		if err != nil {
 			return 0, 0, 0, err
 		}
 		bytes += end
-		if i == 0 && end == segmentHeaderSize && r.after[0] > 0 {
-			return 0, 0, 0, corrupt(s.name, end, "the first frame is damaged: this segment was the oldest one, so it had frames")
+		if i == 0 && end == segmentHeaderSize && s.id != firstSegment {
+			// Older ones are only dropped after a sync of the one being written.
+			return 0, 0, 0, corrupt(s.name, end, "the first frame is damaged: this is the oldest segment left, so it had frames")
 		}
-		if i+1 < len(r.segs) && r.begins(i+1) {
-			continue
+		if i+1 < len(r.segs) {
+			goesOn, err := r.begins(i + 1)
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			if goesOn {
+				continue
+			}
 		}
 		return i, end, bytes, r.witness(i, end)
 	}
@@ -201,16 +208,16 @@ func (r *recovery) frame(s *segment, off int64) (h frameHeader, b []byte, err er
 // follows says whether a valid frame is the next one of the log.
 func (r *recovery) follows(i int, off int64, h frameHeader) bool {
 	if i == 0 && off == segmentHeaderSize { // nothing was read yet
-		return h.seq > r.after[0] && (r.after[0] > 0 || h.seq == 1)
+		return h.seq > r.after[0] && (h.seq == 1 || r.segs[0].id != firstSegment)
 	}
 	return h.seq == r.seq+1 && (h.life == r.life || h.flags&flagFirst != 0)
 }
 
 // begins says whether segment i begins with the next frame of the log.
-func (r *recovery) begins(i int) bool {
+func (r *recovery) begins(i int) (bool, error) {
 	r.win.buf = r.win.buf[:0]
 	h, b, err := r.frame(r.segs[i], segmentHeaderSize)
-	return err == nil && b != nil && r.follows(i, segmentHeaderSize, h)
+	return b != nil && r.follows(i, segmentHeaderSize, h), err
 }
 
 // witness looks, from the end of the log on, for a frame that was written when the one missing there was durable.

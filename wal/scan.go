@@ -116,7 +116,8 @@ func (s *scanner) fill(dst []raftpb.Entry, max, limit uint64, own bool) ([]raftp
 // moves on. full means that the buffer would have to move although hold forbids it.
 func (s *scanner) step(hold bool) (e raftpb.Entry, full bool, err error) {
 	if s.off == s.end || s.end < 0 {
-		return e, false, s.enterFrame(hold, &full)
+		full, err = s.enterFrame(hold)
+		return e, full, err
 	}
 	b, ok, err := s.peek(recordHeaderSize, hold)
 	if !ok || err != nil {
@@ -147,32 +148,32 @@ func (s *scanner) step(hold bool) (e raftpb.Entry, full bool, err error) {
 	return r.entry(), false, nil
 }
 
-// enterFrame reads the header of the frame that a mark names, or of the one after the frame that is done.
-func (s *scanner) enterFrame(hold bool, full *bool) error {
+// enterFrame reads the header of the frame that a mark names, or of the one after the frame that is done. full is as
+// in step.
+func (s *scanner) enterFrame(hold bool) (full bool, err error) {
 	jumped := s.end < 0
 	frame := s.frame
 	if !jumped {
 		frame = align(s.off)
 	}
 	if hold && !s.win.has(frame, frameHeaderSize) {
-		*full = true
-		return nil
+		return true, nil
 	}
 	seg := s.sp.seg
 	end := seg.written.Load()
 	b, err := s.frameHeader(frame, end, jumped && s.off-frame > minChunk)
 	if err != nil {
-		return err
+		return false, err
 	}
 	h, ok := decodeFrameHeader(b, frame)
 	if !ok || frame+frameSize(int(h.length)) > end {
-		return corrupt(seg.name, frame, "no frame here, entry %d of group %d was expected in it or after", s.next, s.g.id)
+		return false, corrupt(seg.name, frame, "no frame here, entry %d of group %d was expected in it or after", s.next, s.g.id)
 	}
 	s.frame, s.end = frame, frame+frameHeaderSize+int64(h.length)
 	if !jumped {
 		s.off = frame + frameHeaderSize
 	}
-	return nil
+	return false, nil
 }
 
 // frameHeader reads a frame's header; apart from the buffer when the record that is wanted is far inside the frame.

@@ -164,6 +164,14 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: got %v for %s", name, err, bad)
 		}
 	}
+	bare := strings.Replace(strings.Replace(good, `"table":"users",`, "", 1), `"users:42"`, `"users"`, 1)
+	for line, ok := range map[string]bool{bare: true, strings.Replace(bare, `"key"`, `"table":"users","key"`, 1): false} {
+		var p Parser
+		var l Line
+		if err := p.Parse([]byte(line), &l); (err == nil) != ok {
+			t.Errorf("a key without table: %v for %s", err, line)
+		}
+	}
 	var p Parser
 	var l Line
 	if err := p.Parse([]byte(strings.ReplaceAll(strings.TrimSpace(good), ",\"", " ,\t\"")), &l); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -63,11 +64,28 @@ func TestValidatorRefuses(t *testing.T) {
 		t.Errorf("replays: %v", err)
 	}
 
+	if err := s.run(start(false), 0, 2); err == nil || !strings.Contains(err.Error(), "a gap: it names") {
+		t.Errorf("a gap is reported as %v", err)
+	}
+	if err := s.run(start(true), 0, 1, 2, 3, 4, 1, 3); err == nil || !strings.Contains(err.Error(), "a gap in a replay") {
+		t.Errorf("a gap in a replay is reported as %v", err)
+	}
+
+	// Content altered in a replay, under the chain that it had.
+	v := start(true)
+	if err := s.run(v, 0, 1, 2, 3, 0); err != nil {
+		t.Fatal(err)
+	}
+	altered := *s.events[1]
+	altered.Time++
+	_, err := v.Event(&s.stamps[1], &altered, s.names)
+	broken(t, "altered in a replay", err, Reliable)
+
 	other := newStream(9, 10)
 	for i := range other.stamps {
 		other.stamps[i].Position, other.stamps[i].Prev = s.stamps[i].Position, s.stamps[i].Prev
 	}
-	v := start(true)
+	v = start(true)
 	if err := s.run(v, 0, 1, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +97,7 @@ func TestValidatorRefuses(t *testing.T) {
 	}
 	st := s.stamps[1]
 	st.PrevChain[0]++
-	_, err := v.Event(&st, s.events[1], s.names)
+	_, err = v.Event(&st, s.events[1], s.names)
 	broken(t, "another chain before", err, Reliable)
 
 	st = s.stamps[1]

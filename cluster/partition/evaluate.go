@@ -261,14 +261,16 @@ func (r *Replica) offerBatch() {
 	r.offer.Lock()
 	r.offer.open = r.open
 	r.offer.Unlock()
+	r.offered = true
 	r.group.Wake()
 }
 
 // takeBackOffer reclaims the offered batch, or notes that the loop has taken it.
 func (r *Replica) takeBackOffer() {
-	if r.open == nil {
+	if !r.offered {
 		return
 	}
+	r.offered = false
 	r.offer.Lock()
 	taken := r.offer.open == nil
 	r.offer.open = nil

@@ -121,8 +121,21 @@ func (r *Replica) startServing() {
 	r.clock.Observe(state.Clock)
 	r.clock.Wall(state.Wall)
 	r.selfAssignment()
+	if err := r.readSettings(); err != nil {
+		r.opts.Fatal(err)
+		return
+	}
 	r.store.SetCaching(true)
 	r.serving.Store(l.Term)
+}
+
+// readSettings reads what the partition's own rows say about how commands are evaluated.
+func (r *Replica) readSettings() error {
+	r.replicates = false
+	return r.store.Own(event.OwnReplicates, func(_, value []byte) bool {
+		r.replicates = len(value) > 0 && value[0] == 1
+		return true
+	})
 }
 
 func (r *Replica) servingNow() bool { return r.serving.Load() != 0 }

@@ -121,6 +121,7 @@ type Replica struct {
 	decoded     event.Event
 	settled     []settlement
 	open        *batch
+	offered     bool     // the open batch lies where the raft loop may take it
 	flight      []*batch // proposed, by index
 	flights     int      // batches that are neither open nor settled
 	flightBytes int

@@ -23,6 +23,9 @@ func (v *flightView) Meta(key []byte) (event.Meta, bool, error) {
 		return m, ok, nil
 	}
 	m, buf, ok, err := v.r.store.LoadMeta(v.buf[:0], key)
+	if err == nil && !ok && v.r.replicates {
+		m, buf, ok, err = v.r.store.Tombstone(buf[:0], key)
+	}
 	v.buf = buf
 	return m, ok, err
 }
@@ -45,6 +48,9 @@ func (v *flightView) Len() int64 {
 	return n
 }
 
+// Expiring is how many keys have an expiry: FLUSHDB, a barrier, counts by it.
+func (v *flightView) Expiring() int64 { return v.r.store.State().Expiring }
+
 // after is the meta row that a mutation of a string or of a key as a whole leaves; false if it leaves none.
 func after(m *event.Mutation) (event.Meta, bool) {
 	meta := event.Meta{
@@ -52,7 +58,12 @@ func after(m *event.Mutation) (event.Meta, bool) {
 		Generation: m.Generation, Count: m.Count, Value: m.Value,
 	}
 	switch m.Op {
-	case event.OpDel, event.OpExpire:
+	case event.OpDel:
+		if m.Tombstone { // absent, but what it was replaced by is known
+			return event.Meta{Type: event.TypeNone, Version: m.Version, Floor: m.Floor}, true
+		}
+		return event.Meta{}, false
+	case event.OpExpire:
 		return event.Meta{}, false
 	case event.OpExpireAt, event.OpPersist:
 		meta.Version, meta.Value = m.Before.Version, m.Before.Value
@@ -87,7 +98,8 @@ const mutationOverhead = 64
 
 // keyDelta is by how many keys a mutation changes the partition's count.
 func keyDelta(m *event.Mutation) int64 {
-	_, exists := after(m)
+	meta, exists := after(m)
+	exists = exists && meta.Type != event.TypeNone
 	switch {
 	case m.Op == event.OpRange:
 		return -int64(m.Count)

@@ -248,20 +248,14 @@ func (a *Apply) putMeta(key []byte, meta *event.Meta) {
 	end := a.batch.Len()
 	row := end - len(a.row)
 	keyEnd := row - uvarintLen(uint64(len(a.row)))
-	a.touch(span{key: keyEnd - len(a.key), keyEnd: keyEnd, row: row, rowEnd: end})
+	a.rows = append(a.rows, span{key: keyEnd - len(a.key), keyEnd: keyEnd, row: row, rowEnd: end})
 }
 
 func (a *Apply) deleteMeta(key []byte) {
 	a.key = appendMetaKey(a.key[:0], key)
 	a.batch.Delete(a.key)
 	end := a.batch.Len()
-	a.touch(span{key: end - len(a.key), keyEnd: end, row: end, rowEnd: end})
-}
-
-func (a *Apply) touch(r span) {
-	if a.s.epoch.Load() != 0 {
-		a.rows = append(a.rows, r)
-	}
+	a.rows = append(a.rows, span{key: end - len(a.key), keyEnd: end, row: end, rowEnd: end})
 }
 
 func uvarintLen(n uint64) int {

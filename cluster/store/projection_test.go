@@ -93,6 +93,15 @@ func compareOwn(t testing.TB, s *Store, w *world) {
 	if !reflect.DeepEqual(got, w.own) {
 		t.Fatalf("own rows: got %v, want %v", got, w.own)
 	}
+	for i := range 3 {
+		id := fmt.Sprint("c", i)
+		want, there := w.own[fmt.Sprint(event.OwnConsumer, " ", id)]
+		value, ok, err := s.OwnValue([]byte("dst"), event.OwnConsumer, []byte(id))
+		must(t, err)
+		if ok != there || string(value) != "dst"+want {
+			t.Fatalf("own row %s: got %q, %v; want %q, %v", id, value, ok, want, there)
+		}
+	}
 }
 
 // TestFoldEqualsModel applies random entries in random commits and compares the store with the model after each commit; now and

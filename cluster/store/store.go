@@ -145,6 +145,16 @@ func visitOwn(r engine.Reader, kind event.OwnKind, visit func(id, value []byte) 
 	})
 }
 
+// OwnValue appends the value of one of the partition's own rows to dst; ok is false, and dst comes back unchanged, when there is none.
+// Any goroutine.
+func (s *Store) OwnValue(dst []byte, kind event.OwnKind, id []byte) (value []byte, ok bool, err error) {
+	value, ok, err = s.engine.Get(dst, appendOwnKey(nil, kind, id))
+	if err != nil {
+		return dst, false, fmt.Errorf("store: read own row of kind %d, %q: %w", kind, clip(id), err)
+	}
+	return value, ok, nil
+}
+
 // Flush makes what is applied durable and returns a position that is: the one applied when the flush began.
 func (s *Store) Flush() (event.Position, error) {
 	applied := s.state.Load().Applied

@@ -33,6 +33,9 @@ func (t *Transport) connect(ctx context.Context, to NodeID, kind byte) (net.Conn
 // shake sends the hello and reads the welcome.
 func (t *Transport) shake(ctx context.Context, conn net.Conn, to NodeID, kind byte) error {
 	keepAlive(conn)
+	if kind == kindMessages {
+		setUserTimeout(conn, t.opts.WriteTimeout)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(aLongTimeAgo) })
 	defer stop()
 	h := hello{

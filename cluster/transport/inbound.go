@@ -163,6 +163,10 @@ func (in *inbound) handleMessages(conn net.Conn, h hello) {
 		return
 	}
 	if before != nil {
+		if before.process != s.process {
+			in.t.log.Info("peer has a new process; if this goes on, two processes run with its id",
+				"from", uint64(h.from), "addr", conn.RemoteAddr().String())
+		}
 		_ = before.conn.Close()
 		<-before.done
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"net"
 	"strings"
@@ -196,14 +197,22 @@ func TestHelloChecks(t *testing.T) {
 func TestMismatchIsNoStorm(t *testing.T) {
 	n := newTestNet()
 	startNode(t, n, 2, func(o *Options, _ *testNode) { o.Cluster = "other" })
-	a := startNode(t, n, 1, func(o *Options, _ *testNode) { o.MaxBackoff = time.Hour })
+	dials := make(chan struct{}, 1000)
+	a := startNode(t, n, 1, func(o *Options, _ *testNode) {
+		o.MaxBackoff = time.Hour
+		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			dials <- struct{}{}
+			return dialTCP(ctx, addr)
+		}
+	})
 	a.Send(2, []Message{message(1, 1)})
+	await(t, dials, "dial")
 	await(t, a.unreachable, "report")
-	for range 100 {
-		a.Send(2, []Message{message(1, 2)})
-	}
-	if m := a.Metrics(); m.ConnectFailures != 1 {
-		t.Errorf("%d attempts, want 1", m.ConnectFailures)
+	a.Send(2, []Message{message(1, 2)})
+	select {
+	case <-dials:
+		t.Error("dialled again at once")
+	case <-time.After(50 * time.Millisecond):
 	}
 	want := `wrong cluster: this node belongs to cluster \"other\", the connection to \"test\"`
 	if log := a.logs.String(); strings.Count(log, "can't be reached") != 1 || !strings.Contains(log, "wrong cluster") {

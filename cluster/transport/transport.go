@@ -35,7 +35,8 @@ type Options struct {
 	MaxMessageBytes int
 	// DialTimeout bounds dialling and the handshake together (default 3 s).
 	DialTimeout time.Duration
-	// WriteTimeout is how long a peer may take to accept 1 MiB before its connection counts as lost (default 10 s).
+	// WriteTimeout is how long a peer may take to accept 1 MiB, or to acknowledge what was sent, before its connection
+	// counts as lost (default 5 s).
 	WriteTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the wait between two dials of a peer that can't be reached (50 ms and 1 s, both with
 	// jitter). After a mismatch (wrong cluster, node or version) it is ten times MaxBackoff.
@@ -59,7 +60,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.QueueBytes, defaultQueueBytes)
 	setDefault(&o.MaxMessageBytes, defaultMaxMessageBytes)
 	setDefault(&o.DialTimeout, 3*time.Second)
-	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.WriteTimeout, 5*time.Second)
 	setDefault(&o.MinBackoff, 50*time.Millisecond)
 	setDefault(&o.MaxBackoff, time.Second)
 	setDefault(&o.IncomingSnapshots, defaultSnapshots)
@@ -172,8 +173,8 @@ func (t *Transport) Run(ctx context.Context) error {
 	return err
 }
 
-// Close ends all connections and goroutines and waits for them. What is queued is dropped without a report. It must not
-// be called from a Handler's method.
+// Close ends all connections and goroutines and waits for them, running calls of the Handler included. What is queued is
+// dropped without a report. It must not be called from a Handler's method.
 func (t *Transport) Close() {
 	t.once.Do(func() {
 		t.cancel()

@@ -83,6 +83,7 @@ func FuzzFrame(f *testing.F) {
 		if len(b) < headerSize {
 			return
 		}
+		b = bytes.Clone(b)
 		payload := b[headerSize:]
 		putHeader(b, frameMessages, le.Uint16(b[2:]), payload) // else nothing but checksums would be tried
 		h, err := parseHeader(b, map[byte]uint32{frameMessages: 1 << 20})

@@ -127,17 +127,17 @@ write_config() {
 END
 }
 
-# ask PORT COMMAND prints the first line of the answer.
-ask() {
-	local line
-	{
-		exec 3<>"/dev/tcp/$host/$1"
-		printf '%s\r\n' "$2" >&3
-		read -r -t 5 line <&3
-		exec 3>&-
-	} 2>/dev/null || return 1
+# ask PORT COMMAND prints the first line of the answer. It is a process of its own, so that a connection that fails ends
+# nothing else.
+ask() (
+	exec 2>/dev/null
+	exec 3<>"/dev/tcp/$host/$1"
+	printf '%s\r\n' "$2" >&3
+	line=
+	read -r -t 5 line <&3
+	[ -n "$line" ] || exit 1
 	echo "${line%$'\r'}"
-}
+)
 
 # answers: DBSIZE asks every partition, so a number means that each has a leader.
 answers() { [[ $(ask "$namespace_port" DBSIZE) == :* ]]; }

@@ -52,7 +52,7 @@ func memtables(opts *grocksdb.Options, o Options) {
 	opts.SetWriteBufferSize(o.MemtableBytes)
 	opts.SetMaxWriteBufferNumber(4)
 	opts.SetArenaBlockSize(64 << 10)
-	opts.SetMemTablePrefixBloomSizeRatio(0.02)
+	opts.SetMemTablePrefixBloomSizeRatio(0.005)
 	opts.SetMemtableWholeKeyFiltering(true)
 }
 

@@ -17,8 +17,8 @@ import (
 type SharedOptions struct {
 	// BlockCacheBytes bounds the cache of uncompressed blocks; 128 MiB if zero.
 	BlockCacheBytes uint64
-	// MemtableBytes bounds the memtables of all databases together; 256 MiB if zero. Above it, a database that is written to
-	// flushes.
+	// MemtableBytes is the budget of the memtables of all databases together; 256 MiB if zero. Above it, a database that is
+	// written to flushes. It isn't a wall: writes don't wait for those flushes, until RocksDB slows them down for a backlog.
 	MemtableBytes uint64
 	// FlushThreads and CompactionThreads work for all databases together; 1, and half the processors, if zero. RocksDB
 	// keeps them per process: the largest numbers of all Shared count.

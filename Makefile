@@ -1,0 +1,73 @@
+# ZanKV's house keeping. `make help` lists what there is; `make run` is all that a newcomer needs.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+
+# A release build of RocksDB in the cache is linked statically; else the installed library serves. The macro is how a binary
+# knows which one it has.
+ROCKSDB := $(shell deployments/rocksdb/build.sh --where 2>/dev/null)
+ifneq ($(ROCKSDB),)
+export CGO_CFLAGS := -O2 -g -I$(ROCKSDB)/include -DNDEBUG -DZANKV_ROCKSDB_RELEASE
+export CGO_CXXFLAGS := $(CGO_CFLAGS)
+export CGO_LDFLAGS := -O2 -g -L$(ROCKSDB)/lib
+endif
+
+# Not every source comes with its repository.
+export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+
+.PHONY: help run build test test-race check fuzz bench bench-release proto rocksdb deps deps-test clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+
+run: deps ## install what is missing, build, start a cluster on this machine
+	@$(MAKE) --no-print-directory build
+	bin/zankv local
+
+build: ## build every command into bin/
+	@mkdir -p bin
+	@set -o pipefail; commands=$$(go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./cli/... | sed '/\/internal\//d') || exit 1; \
+	if [ -z "$$commands" ]; then echo "no commands under cli/" >&2; exit 1; fi; \
+	go build -ldflags '$(LDFLAGS)' -o bin/ $$commands
+
+test: deps deps-test ## run all tests
+	go test ./...
+
+test-race: ## run all tests with the race detector; a skipped test fails
+	@set -o pipefail; go test -race -timeout 20m -json ./... | go run ./cli/internal/verdict
+
+check: deps deps-test ## formatting, vet, staticcheck, import rules, generated code
+	@.ci/check
+
+fuzz: deps ## run every fuzz target for a moment (FUZZTIME=10s)
+	@.ci/fuzz $(FUZZTIME)
+
+bench: deps deps-test rocksdb ## measure, with the release build of RocksDB
+	@$(MAKE) --no-print-directory bench-release
+
+# A make of its own, so that it sees a release build that `bench` has just made.
+bench-release:
+	@if [ -z "$(ROCKSDB)" ]; then \
+	  echo "benchmarks want the release build of RocksDB, and the cache has none: run 'make rocksdb', then 'make bench'" >&2; exit 1; fi
+	@$(MAKE) --no-print-directory build
+	@.ci/bench
+
+proto: deps deps-test ## generate code from the .proto files anew
+	go generate ./...
+
+rocksdb: ## build RocksDB in release mode into the cache, once (about 8 minutes on two cores)
+	@deployments/deps.sh build rocksdb
+	@deployments/rocksdb/build.sh
+
+deps: ## install what building needs, if it is missing
+	@deployments/deps.sh build
+
+deps-test: ## install what testing needs, if it is missing
+	@deployments/deps.sh build test
+
+clean: ## remove bin/ and the local cluster's data
+	rm -rf bin data

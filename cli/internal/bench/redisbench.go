@@ -1,0 +1,205 @@
+package bench
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+)
+
+// load is one kind of load by redis-benchmark.
+type load struct {
+	command  string // SET or GET
+	clients  int
+	pipeline int
+}
+
+func (l load) String() string {
+	return fmt.Sprintf("%s.c%d.p%d", strings.ToLower(l.command), l.clients, l.pipeline)
+}
+
+// loads are what every system that speaks Redis's protocol is measured with.
+var loads = []load{
+	{"SET", 1, 1}, {"SET", 50, 1}, {"SET", 1, 16}, {"SET", 50, 16},
+	{"GET", 1, 1}, {"GET", 50, 1}, {"GET", 1, 16}, {"GET", 50, 16},
+}
+
+// value is what is written everywhere: 128 bytes without a pattern.
+var value = func() string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	random := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, 128)
+	for i := range b {
+		b[i] = letters[random.IntN(len(letters))]
+	}
+	return string(b)
+}()
+
+// target is a server and the keys that it is sent.
+type target struct {
+	port int
+	key  string // with redis-benchmark's __rand_int__, a number of 12 digits
+}
+
+// redisRoute is a way to a system that speaks Redis's protocol.
+type redisRoute struct {
+	o    *Options
+	name string // prefix of its samples
+	// targets are asked for before each load: leaders move. Each gets a redis-benchmark of its own, beside the others, and a
+	// share of clients, requests and keys.
+	targets func(context.Context) ([]target, error)
+	// alive tells why the system can't be measured any more.
+	alive func() error
+
+	rate map[load]float64 // requests a second, as last seen
+}
+
+// result is what one redis-benchmark has found.
+type result struct {
+	requests int
+	rps      float64
+	p50      float64 // µs
+}
+
+// run sends n requests in all and returns requests a second, from the first start to the last end, and the mean of the
+// targets' median latencies, in microseconds. A leader that moves away while its load runs makes that load an error
+// (MOVED): it is tried again with the new leaders, once.
+func (r *redisRoute) run(ctx context.Context, l load, n int) (rps, p50 float64, err error) {
+	for range 2 {
+		if rps, p50, err = r.tryRun(ctx, l, n); err == nil || !strings.Contains(err.Error(), "MOVED") {
+			break
+		}
+		r.o.say("%s: a leader has moved, again", r.name)
+	}
+	if err != nil {
+		return 0, 0, errors.Join(err, r.alive())
+	}
+	r.rate[l] = rps
+	return rps, p50, nil
+}
+
+func (r *redisRoute) tryRun(ctx context.Context, l load, n int) (rps, p50 float64, err error) {
+	targets, err := r.targets(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	keys := max(1, r.o.Keys/len(targets))
+	targets = targets[:min(len(targets), l.clients)]
+	results, errs := make([]result, len(targets)), make([]error, len(targets))
+	done := make(chan int)
+	for i, t := range targets {
+		part := l
+		part.clients = share(l.clients, i, len(targets))
+		requests := max(1, n*part.clients/l.clients)
+		go func() {
+			results[i], errs[i] = r.runOne(ctx, part, t, keys, requests)
+			done <- i
+		}()
+	}
+	for range targets {
+		<-done
+	}
+	rps, p50 = combine(results)
+	return rps, p50, errors.Join(errs...)
+}
+
+// share is the i-th of n parts of whole, as equal as they can be.
+func share(whole, i, n int) int { return whole*(i+1)/n - whole*i/n }
+
+// combine counts all requests over the time of the slowest: to add up the rates would count what the others could do only
+// because one had ended.
+func combine(results []result) (rps, p50 float64) {
+	requests, longest := 0, 0.0
+	for _, r := range results {
+		requests += r.requests
+		longest = max(longest, float64(r.requests)/r.rps)
+		p50 += r.p50 / float64(len(results))
+	}
+	return float64(requests) / longest, p50
+}
+
+func (r *redisRoute) runOne(ctx context.Context, l load, t target, keys, n int) (result, error) {
+	args := []string{"-h", "127.0.0.1", "-p", strconv.Itoa(t.port), "--csv", "--precision", "3",
+		"-c", strconv.Itoa(l.clients), "-P", strconv.Itoa(l.pipeline), "-r", strconv.Itoa(keys), "-n", strconv.Itoa(n),
+		l.command, t.key}
+	if l.command == "SET" {
+		args = append(args, value)
+	}
+	out, err := runTool(ctx, r.o.RedisBenchmark, args...)
+	if err != nil {
+		return result{}, err
+	}
+	res, err := parseBenchmark(out)
+	res.requests = n
+	return res, err
+}
+
+// parseBenchmark reads the line behind the heading in redis-benchmark's CSV.
+func parseBenchmark(out string) (result, error) {
+	var columns []string
+	for line := range strings.Lines(out) {
+		fields, err := csv.NewReader(strings.NewReader(line)).Read()
+		if err != nil {
+			continue
+		}
+		if columns != nil && len(columns) == len(fields) {
+			return benchmarkLine(columns, fields)
+		}
+		if fields[0] == "test" {
+			columns = fields
+		}
+	}
+	return result{}, fmt.Errorf("redis-benchmark: no figures in %q", last(out))
+}
+
+func benchmarkLine(columns, fields []string) (r result, err error) {
+	for i, c := range columns {
+		v, _ := strconv.ParseFloat(fields[i], 64)
+		switch c {
+		case "rps":
+			r.rps = v
+		case "p50_latency_ms":
+			r.p50 = v * 1000
+		}
+	}
+	if r.rps <= 0 {
+		return r, fmt.Errorf("redis-benchmark: no requests a second in %q", fields)
+	}
+	return r, nil
+}
+
+// fill writes keys until nearly all exist: n random draws out of n leave out 1/e of them, 2n draws 1/e².
+func (r *redisRoute) fill(ctx context.Context) error {
+	if _, _, err := r.run(ctx, load{"SET", 50, 16}, 2*r.o.Keys); err != nil {
+		return fmt.Errorf("fill %s: %w", r.name, err)
+	}
+	return nil
+}
+
+// measurement keeps one load up for about Options.Each. The first time, a short trial tells how many requests that is.
+func (r *redisRoute) measurement(l load) Measurement {
+	name := r.name + "." + l.String()
+	return Measurement{Name: name, Run: func(ctx context.Context) (Samples, error) {
+		if r.rate[l] == 0 {
+			if _, _, err := r.run(ctx, l, 200*l.clients*l.pipeline); err != nil {
+				return nil, err
+			}
+		}
+		n := max(int(r.rate[l]*r.o.Each.Seconds()), 20*l.clients*l.pipeline)
+		rps, p50, err := r.run(ctx, l, n)
+		if err != nil {
+			return nil, err
+		}
+		return Samples{name + ".rps": rps, name + ".p50us": p50}, nil
+	}}
+}
+
+func (r *redisRoute) measurements() (all []Measurement) {
+	for _, l := range loads {
+		all = append(all, r.measurement(l))
+	}
+	return all
+}

@@ -1,0 +1,130 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// Options say what is run and how long.
+type Options struct {
+	// Zankv, RedisServer, RedisBenchmark are the binaries; Self is this program, which is also the etcd member.
+	Zankv, RedisServer, RedisBenchmark, Self string
+	// Dir is where the run's directory is made: on the disk that is to be measured.
+	Dir string
+	// Only names the sections to run; empty means all.
+	Only []string
+	// Rounds is how often everything is measured.
+	Rounds int
+	// Each is how long one load is kept up.
+	Each time.Duration
+	// Keys is how many keys the systems are filled with.
+	Keys int
+	// Progress takes a line per step.
+	Progress io.Writer
+}
+
+// Quick shortens a run to a check that everything works: its figures mean little.
+func (o *Options) Quick() {
+	o.Rounds, o.Each, o.Keys = 1, 500*time.Millisecond, 50_000
+}
+
+// Run measures and returns the report. It leaves no process and no file behind.
+func Run(ctx context.Context, o Options) (rep Report, err error) {
+	dir, err := os.MkdirTemp(o.Dir, "zankv-bench-")
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	o.Dir = dir
+	sections, err := choose(allSections(&o), o.Only)
+	if err != nil {
+		return Report{}, err
+	}
+	systems := systemsOf(sections)
+	for _, s := range systems {
+		if err := s.Check(); err != nil {
+			return Report{}, fmt.Errorf("%s: %w", s.Name(), err)
+		}
+	}
+	stop, err := startSystems(ctx, &o, systems)
+	defer stop()
+	if err != nil {
+		return Report{}, err
+	}
+	taken := Results{}
+	for round := range o.Rounds {
+		if err := takeRound(ctx, &o, sections, taken, round); err != nil {
+			return Report{}, err
+		}
+	}
+	return newReport(sections, taken)
+}
+
+func (o *Options) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(o.Progress, "%s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
+}
+
+// systemsOf lists each system once, though several sections may have it.
+func systemsOf(sections []Section) (all []System) {
+	for _, sec := range sections {
+		for _, s := range sec.Systems {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// startSystems starts them one after the other. stop is never nil.
+func startSystems(ctx context.Context, o *Options, systems []System) (stop func(), err error) {
+	var started []System
+	stop = func() {
+		for _, s := range slices.Backward(started) {
+			s.Stop()
+		}
+	}
+	for _, s := range systems {
+		o.say("start %s", s.Name())
+		started = append(started, s)
+		if err := s.Start(ctx); err != nil {
+			return stop, fmt.Errorf("start %s: %w", s.Name(), err)
+		}
+	}
+	return stop, nil
+}
+
+// takeRound takes every measurement once. Measurements at the same place in their sections follow each other, so that
+// the same load on different systems, which are what is compared, is measured within seconds. Every other round goes
+// the other way, so that none is always the one that comes after a heavy neighbour.
+func takeRound(ctx context.Context, o *Options, sections []Section, taken Results, round int) error {
+	order := interleave(sections)
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	for _, m := range order {
+		samples, err := m.Run(ctx)
+		if err != nil {
+			return fmt.Errorf("round %d, %s: %w", round+1, m.Name, err)
+		}
+		o.say("round %d/%d %-28s %s", round+1, o.Rounds, m.Name, samples)
+		taken.add(samples)
+	}
+	return nil
+}
+
+func interleave(sections []Section) (order []Measurement) {
+	for i, more := 0, true; more; i++ {
+		more = false
+		for _, s := range sections {
+			if i < len(s.Measurements) {
+				order, more = append(order, s.Measurements[i]), true
+			}
+		}
+	}
+	return order
+}

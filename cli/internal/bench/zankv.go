@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// zankvLocal is a cluster in one process, by `zankv local`.
+type zankvLocal struct {
+	o        *Options
+	name     string
+	nodes    int
+	replicas int
+	base     int // first port
+	p        *process
+	idle     float64 // resident MiB before the first request
+
+	direct  *redisRoute // straight to the leaders, by the cluster port
+	forward *redisRoute // all through one node, by its namespace port; nil with one node
+}
+
+const localPartitions = 4
+
+// Ports of node 0, counted from the base; each further node has them at 10 more. Etcd's peers may use the one behind its own.
+const (
+	portEtcd = iota
+	_
+	portRedis
+	portHTTP
+	portGRPC
+	portRaft
+	portNamespace
+	portCluster
+)
+
+func newZankvLocal(o *Options, name string, nodes, replicas int) *zankvLocal {
+	z := &zankvLocal{o: o, name: name, nodes: nodes, replicas: replicas}
+	port := func(offset int) func() int { return func() int { return z.base + offset } }
+	alive := func() error { return z.p.alive() }
+	z.direct = &redisRoute{o: o, name: name, rate: map[load]float64{}, alive: alive,
+		targets: leaderTargets(port(portCluster), localPartitions)}
+	if nodes > 1 {
+		z.forward = &redisRoute{o: o, name: name + "fwd", rate: map[load]float64{}, alive: alive,
+			targets: plainTarget(port(portNamespace))}
+	}
+	return z
+}
+
+func (z *zankvLocal) Name() string {
+	return fmt.Sprintf("zankv local, %d nodes, %d replicas", z.nodes, z.replicas)
+}
+
+func (z *zankvLocal) Check() error {
+	if err := binary(z.o.Zankv, "build it with `make build`, or name it with --zankv"); err != nil {
+		return err
+	}
+	return binary(z.o.RedisBenchmark, "install Debian's redis-tools")
+}
+
+func (z *zankvLocal) Start(ctx context.Context) error {
+	base, err := freePorts(10 * (z.nodes + 1))
+	if err != nil {
+		return err
+	}
+	z.base = base
+	if z.p, err = startProcess(ctx, z.name, "ready", 60*time.Second, z.o.Zankv, z.args()...); err != nil {
+		return err
+	}
+	if err := z.measureIdle(ctx); err != nil {
+		return err
+	}
+	if err := z.direct.fill(ctx); err != nil || z.forward == nil {
+		return err
+	}
+	return z.forward.fill(ctx)
+}
+
+func (z *zankvLocal) args() []string {
+	args := []string{"local", "--cluster-id", z.name, "--data-dir", filepath.Join(z.o.Dir, z.name),
+		"--nodes", strconv.Itoa(z.nodes), "--replicas", strconv.Itoa(z.replicas), "--partitions", strconv.Itoa(localPartitions)}
+	for flag, port := range map[string]int{
+		"etcd": portEtcd, "redis": portRedis, "http": portHTTP, "grpc": portGRPC, "raft": portRaft,
+		"namespace": portNamespace, "cluster": portCluster,
+	} {
+		args = append(args, "--"+flag+"-port", strconv.Itoa(z.base+port))
+	}
+	return args
+}
+
+// idleTime is how long a fresh cluster is left alone before its memory is looked at.
+const idleTime = 5 * time.Second
+
+func (z *zankvLocal) measureIdle(ctx context.Context) (err error) {
+	timer := time.NewTimer(idleTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	z.idle, err = residentMiB(z.p.cmd.Process.Pid)
+	return err
+}
+
+func (z *zankvLocal) Stop() { z.p.stop() }
+
+// residentMiB reads a process's resident memory.
+func residentMiB(pid int) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("resident memory: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("resident memory: /proc/%d/status has no VmRSS", pid)
+}

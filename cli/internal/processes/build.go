@@ -1,0 +1,39 @@
+// Package processes runs a cluster as it runs in production: every part a process of its own, from the binaries that are
+// shipped, talking over sockets. It is for tests that look at a whole system from the outside and do bad things to it.
+//
+// Concurrency: a Process may be signalled from any goroutine; starting and ending one is its owner's, one at a time.
+package processes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Binaries are paths of what was built.
+type Binaries struct {
+	Zankv string
+	CDC   string
+}
+
+// Build builds the commands of this source tree into dir. race builds them with the race detector.
+func Build(dir string, race bool) (Binaries, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return Binaries{}, fmt.Errorf("processes: go env GOMOD: %w", err)
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if race {
+		args = append(args, "-race")
+	}
+	args = append(args, "./cli/zankv", "./cli/zankv-cdc")
+	cmd := exec.Command("go", args...)
+	cmd.Dir = filepath.Dir(strings.TrimSpace(string(out)))
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return Binaries{}, fmt.Errorf("processes: go %s: %w", strings.Join(args, " "), err)
+	}
+	return Binaries{Zankv: filepath.Join(dir, "zankv"), CDC: filepath.Join(dir, "zankv-cdc")}, nil
+}

@@ -1,0 +1,247 @@
+package processes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zankv/zankv/cluster/datanode/config"
+)
+
+// Options say what to run.
+type Options struct {
+	Binaries
+	Dir                         string
+	Nodes, Partitions, Replicas int
+	Namespace                   string
+}
+
+// Cluster is one etcd and some nodes on free ports of 127.0.0.1.
+type Cluster struct {
+	Options
+	Etcd  *Process
+	Nodes []*Node
+	etcd  int // port
+}
+
+// Node is a data node's process.
+type Node struct {
+	*Process
+	Config config.Config
+}
+
+const clusterID = "robust"
+
+func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Redis is the shared port, Bound the port of the namespace, HTTP and GRPC the others.
+func (n *Node) Redis() string { return local(n.Config.RedisPort) }
+
+// Bound is the address of a namespace's own port.
+func (n *Node) Bound(namespace string) string { return local(n.Config.NamespacePorts[namespace]) }
+
+// HTTP is the address of the HTTP API.
+func (n *Node) HTTP() string { return local(n.Config.HTTPPort) }
+
+// GRPC is the address of the feed.
+func (n *Node) GRPC() string { return local(n.Config.GRPCPort) }
+
+// portsPerNode: redis, http, grpc, raft, namespace, cluster.
+const portsPerNode = 6
+
+// Start runs the processes, creates the namespace and returns when it answers. On an error nothing is left running.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	c, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.bringUp(ctx); err != nil {
+		err = fmt.Errorf("%w\n%s", err, c.Logs())
+		c.Kill()
+		return nil, err
+	}
+	return c, nil
+}
+
+func prepare(o Options) (*Cluster, error) {
+	ports, err := freePorts(1 + portsPerNode*o.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Options: o, etcd: ports[0]}
+	ports = ports[1:]
+	c.Etcd = &Process{
+		Name: "etcd", LogFile: filepath.Join(o.Dir, "etcd.log"), path: o.Zankv,
+		args: []string{"etcd", "--data-dir", filepath.Join(o.Dir, "etcd"), "--client-port", strconv.Itoa(c.etcd)},
+	}
+	for i := range o.Nodes {
+		n, err := prepareNode(o, i, c.etcd, ports[portsPerNode*i:])
+		if err != nil {
+			return nil, err
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	return c, nil
+}
+
+func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
+	name := "node" + strconv.Itoa(i)
+	conf := *config.Default()
+	conf.ClusterID, conf.EtcdAddresses = clusterID, config.Addresses{"http://" + local(etcd)}
+	conf.BroadcastAddr, conf.DataDir = "127.0.0.1", filepath.Join(o.Dir, name)
+	conf.RedisPort, conf.HTTPPort, conf.GRPCPort, conf.LocalRaftAddr = ports[0], ports[1], ports[2], local(ports[3])
+	conf.NamespacePorts, conf.ClusterPorts = map[string]int{o.Namespace: ports[4]}, map[string]int{o.Namespace: ports[5]}
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	b, err := json.MarshalIndent(conf, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(o.Dir, name+".json")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		return nil, err
+	}
+	p := &Process{Name: name, LogFile: filepath.Join(o.Dir, name+".log"), path: o.Zankv, args: []string{"--config", file}}
+	return &Node{Process: p, Config: conf}, nil
+}
+
+func (c *Cluster) bringUp(ctx context.Context) error {
+	if err := c.Etcd.Start(); err != nil {
+		return err
+	}
+	for _, n := range c.Nodes {
+		if err := n.Start(); err != nil {
+			return err
+		}
+	}
+	cmd := exec.CommandContext(ctx, c.Zankv, "namespace", "create", "--etcd", "http://"+local(c.etcd), "--cluster-id", clusterID,
+		"--name", c.Namespace, "--partitions", strconv.Itoa(c.Partitions), "--replicas", strconv.Itoa(c.Replicas),
+		"--min-nodes", strconv.Itoa(c.Options.Nodes), "--wait", "60s")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("processes: %s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	for _, n := range c.Nodes {
+		if err := c.Ready(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poll is how often a process is asked whether it is ready.
+const poll = 50 * time.Millisecond
+
+// Ready returns when a node answers a question that every partition has to answer, wherever its leader is.
+func (c *Cluster) Ready(ctx context.Context, n *Node) error {
+	client := redis.NewClient(&redis.Options{Addr: n.Bound(c.Namespace), MaxRetries: -1, ContextTimeoutEnabled: true})
+	defer client.Close()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := client.DBSize(attempt).Err()
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-n.Ended():
+			return fmt.Errorf("processes: %s has ended\n%s", n.Name, n.LogTail())
+		case <-ctx.Done():
+			return fmt.Errorf("processes: %s isn't ready: last answer: %w", n.Name, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Leader is the node that leads a partition, as the cluster's own answer to CLUSTER SHARDS has it: which node has the
+// cluster port of the master of the partition's slots.
+func (c *Cluster) Leader(ctx context.Context, partition int) (int, error) {
+	var errs []error
+	for _, n := range c.Nodes {
+		if n.cmd == nil {
+			continue
+		}
+		i, err := c.leaderFrom(ctx, n, partition)
+		if err == nil {
+			return i, nil
+		}
+		errs = append(errs, err)
+	}
+	return 0, fmt.Errorf("processes: leader of partition %d: %w", partition, errors.Join(errs...))
+}
+
+const slots = 16384
+
+func (c *Cluster) leaderFrom(ctx context.Context, n *Node, partition int) (int, error) {
+	client := redis.NewClient(&redis.Options{Addr: n.Bound(c.Namespace), MaxRetries: -1})
+	defer client.Close()
+	shards, err := client.ClusterShards(ctx).Result()
+	if err != nil {
+		return 0, err
+	}
+	first := int64((partition*slots + c.Partitions - 1) / c.Partitions)
+	holds := func(r redis.SlotRange) bool { return r.Start <= first && first <= r.End }
+	for _, s := range shards {
+		for _, m := range s.Nodes {
+			if i := c.byClusterPort(int(m.Port)); m.Role == "master" && i >= 0 && slices.ContainsFunc(s.Slots, holds) {
+				return i, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("slot %d has no leader among %+v", first, shards)
+}
+
+func (c *Cluster) byClusterPort(port int) int {
+	return slices.IndexFunc(c.Nodes, func(n *Node) bool { return n.Config.ClusterPorts[c.Namespace] == port })
+}
+
+// Partition is the partition of a slot.
+func (c *Cluster) Partition(slot int64) int { return int(slot) * c.Partitions / slots }
+
+// GRPCAddrs are all nodes' addresses of the feed.
+func (c *Cluster) GRPCAddrs() []string {
+	var addrs []string
+	for _, n := range c.Nodes {
+		addrs = append(addrs, n.GRPC())
+	}
+	return addrs
+}
+
+// Stop ends everything in order: the nodes, then etcd.
+func (c *Cluster) Stop(ctx context.Context) error {
+	var errs []error
+	for _, n := range c.Nodes {
+		errs = append(errs, n.Stop(ctx))
+	}
+	return errors.Join(append(errs, c.Etcd.Stop(ctx))...)
+}
+
+// Kill ends everything at once.
+func (c *Cluster) Kill() {
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+	c.Etcd.Kill()
+}
+
+// Logs are the ends of all logs.
+func (c *Cluster) Logs() string {
+	logs := []string{c.Etcd.LogTail()}
+	for _, n := range c.Nodes {
+		logs = append(logs, n.LogTail())
+	}
+	return strings.Join(logs, "\n")
+}

@@ -1,0 +1,34 @@
+package processes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// Ports lie below those that the kernel gives to outgoing connections, so that nobody takes the port of a process that was
+// killed and is to come back.
+const (
+	firstPort = 15000
+	lastPort  = 32000
+)
+
+// freePorts finds ports on 127.0.0.1 that nobody listens on.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	seen := map[int]bool{}
+	for range 100 * n {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil || seen[port] {
+			continue
+		}
+		_ = l.Close()
+		seen[port] = true
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, fmt.Errorf("processes: found %d free ports between %d and %d, want %d", len(ports), firstPort, lastPort, n)
+}

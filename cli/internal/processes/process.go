@@ -1,0 +1,102 @@
+package processes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// Process is one command that can be started again after it ended.
+type Process struct {
+	Name    string
+	LogFile string // both outputs, appended to by each life
+	path    string
+	args    []string
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the current life has ended
+	err  error         // how it ended
+}
+
+// Start begins a life.
+func (p *Process) Start() error {
+	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("processes: %s: %w", p.Name, err)
+	}
+	defer log.Close() // the process has its own descriptor
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // an aborted test leaves nothing behind
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("processes: %s: %w", p.Name, err)
+	}
+	done := make(chan struct{})
+	p.cmd, p.done = cmd, done
+	go func() {
+		p.err = cmd.Wait()
+		close(done)
+	}()
+	return nil
+}
+
+// Kill ends the process as a power switch would, and waits until it is gone.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
+
+// Stop asks the process to end. It is an error if it doesn't before ctx ends, or says that something failed.
+func (p *Process) Stop(ctx context.Context) error {
+	if p.cmd == nil {
+		return nil
+	}
+	p.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return fmt.Errorf("processes: %s doesn't end on SIGTERM: %w", p.Name, ctx.Err())
+	}
+	p.cmd = nil
+	if p.err != nil {
+		return fmt.Errorf("processes: %s: %w\n%s", p.Name, p.err, p.LogTail())
+	}
+	return nil
+}
+
+func (p *Process) end(sig syscall.Signal) {
+	if p.cmd == nil {
+		return
+	}
+	p.Signal(sig)
+	<-p.done
+	p.cmd = nil
+}
+
+// Signal sends a signal, of which one that comes too late is lost.
+func (p *Process) Signal(sig syscall.Signal) {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		panic(fmt.Sprintf("processes: %s: signal %v: %v", p.Name, sig, err)) // our own child
+	}
+}
+
+// Ended is closed when the process has ended, whoever did it; nil if it isn't started.
+func (p *Process) Ended() <-chan struct{} {
+	if p.cmd == nil {
+		return nil
+	}
+	return p.done
+}
+
+// logTail is how much of a log is shown.
+const logTail = 4096
+
+// LogTail is the end of what it has written.
+func (p *Process) LogTail() string {
+	b, err := os.ReadFile(p.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	return p.Name + ":\n" + strings.ToValidUTF8(string(b[max(0, len(b)-logTail):]), "?")
+}

@@ -1,0 +1,152 @@
+package tail
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cdc/feed/feedtest"
+)
+
+func config(c *feedtest.Cell, from feed.From, follow bool) Config {
+	return Config{Format: event.AppendJSON, Feed: feed.Config{Nodes: c.Addresses(), Namespace: "default", Partition: 3, From: from, Follow: follow}}
+}
+
+// What tail prints is the whole feed, as the lines alone prove, and folds to the same state as the events do.
+func TestLinesAreTheFeed(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 200)
+	c := feedtest.NewCell(t, h, 2)
+	var out bytes.Buffer
+	if err := Run(t.Context(), &out, config(c, feed.Earliest(), false)); err != nil {
+		t.Fatal(err)
+	}
+	var p event.Parser
+	var l event.Line
+	var v event.Validator
+	var fold event.Fold
+	v.From(event.Position{}, event.Chain{})
+	lines := strings.SplitAfter(out.String(), "\n")
+	for _, line := range lines[:len(lines)-1] {
+		if err := p.Parse([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Line(&l, p.Names); err != nil {
+			t.Fatal(err)
+		}
+		fold.Apply(&l.Mutation)
+	}
+	want := h.Stamps()
+	if last, chain := v.Last(); last != want[len(want)-1].Position || chain != want[len(want)-1].Chain {
+		t.Fatalf("ended at %s", last)
+	}
+	if m, ok := fold.Get([]byte("key:199")); fold.Len() != len(want) || !ok || string(m.Value) != "value 199" {
+		t.Fatalf("%d keys, want %d; key:199 is %+v", fold.Len(), len(want), m)
+	}
+}
+
+func TestCountAndText(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 30)
+	c := feedtest.NewCell(t, h, 1)
+	cfg := config(c, feed.Earliest(), true)
+	cfg.Count, cfg.Format = 3, event.AppendText
+	var out bytes.Buffer
+	if err := Run(t.Context(), &out, cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.Count(got, "\n") != 3 || !strings.Contains(got, `set       string  key:0  =  "value 0"`) {
+		t.Fatalf("got\n%s", got)
+	}
+}
+
+// While it follows, a line is out as soon as its event is there, though output is buffered; and ctx ends it without an error.
+func TestFollowFlushesWhenIdle(t *testing.T) {
+	h := feedtest.NewHistory()
+	c := feedtest.NewCell(t, h, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	in, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, out, config(c, feed.Earliest(), true)) }()
+	lines := bufio.NewScanner(in)
+	for _, key := range []string{"a", "b", "c"} {
+		h.Set(2, key, "v")
+		if !lines.Scan() || !strings.Contains(lines.Text(), `"key":"`+key+`"`) {
+			t.Fatalf("got %q, %v", lines.Text(), lines.Err())
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClosedPipeIsNoError(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 3000)
+	c := feedtest.NewCell(t, h, 1)
+	in, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- Run(t.Context(), out, config(c, feed.Earliest(), true)) }()
+	if _, err := in.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestErrors(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 1)
+	if err := Run(t.Context(), full{}, config(c, feed.Earliest(), false)); err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("a full disk: %v", err)
+	}
+	c.Nodes[0].Replica.Truncate(40)
+	err := Run(t.Context(), io.Discard, config(c, feed.At(event.Position{Term: 2, Index: 1}), false))
+	if problem, ok := errors.AsType[*feed.Error](err); !ok || problem.Kind != feed.Compacted {
+		t.Errorf("a compacted position: %v", err)
+	}
+	cfg := config(c, feed.Earliest(), false)
+	cfg.Feed.Nodes = nil
+	if err := Run(t.Context(), io.Discard, cfg); err == nil {
+		t.Error("no nodes: no error")
+	}
+	if _, err := ParseFormat("xml"); err == nil {
+		t.Error("format xml was taken")
+	}
+	for name, want := range map[string]string{"json": `{"cluster"`, "text": "2-"} {
+		f, err := ParseFormat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := &event.Event{Mutations: []event.Mutation{{Op: event.OpDel}}}
+		if got := string(f(nil, &event.Stamp{Position: event.Position{Term: 2, Index: 1}}, ev, 0, nil)); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestGivesUp(t *testing.T) {
+	h := feedtest.NewHistory()
+	c := feedtest.NewCell(t, h, 1)
+	c.Nodes[0].Stop()
+	cfg := config(c, feed.Earliest(), false)
+	cfg.Feed.GiveUp = 50 * time.Millisecond
+	if err := Run(t.Context(), io.Discard, cfg); err == nil || !strings.Contains(err.Error(), "no replica served") {
+		t.Fatalf("got %v", err)
+	}
+}

@@ -1,0 +1,16 @@
+// Package robustness checks the promises to clients from the outside, on a cluster of real processes that are killed while
+// clients write: that histories are linearizable, that no acknowledged write is lost, that the feed of every partition is
+// what it promises to be, and that replicas agree.
+//
+// The pieces:
+//
+//	model.go     what a key may answer to GET, SET, SETNX, INCR and DEL: the sequential specification
+//	history.go   what each client asked and got, with times; unknown outcomes included
+//	client.go    one client's commands over a real connection, and what its errors mean
+//	workload.go  concurrent clients on few keys
+//	faults.go    kill -9 and pauses of processes, each gated by the progress of the clients
+//	feed.go      zankv-cdc tail as a process, its lines checked and folded
+//	store.go     the store's content and checksums, read over its public interfaces
+//
+// A run draws everything from one seed, which it prints; ZANKV_SEED repeats the draw (not the machine's timing).
+package robustness
