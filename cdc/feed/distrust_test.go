@@ -95,10 +95,11 @@ func position(p event.Position) *feedpb.Position {
 	return &feedpb.Position{Term: p.Term, Index: p.Index}
 }
 
-// base begins before event i.
+// base begins before event i. Event 0 assigns cluster number 1.
 func (tr *truth) base(i int) *feedpb.SubscribeResponse {
+	names := []string{"", "dc-a"}[:min(i+1, 2)]
 	return &feedpb.SubscribeResponse{Body: &feedpb.SubscribeResponse_Base{Base: &feedpb.Base{Cluster: "dc-a", Namespace: "default", Partition: 3,
-		Prev: position(tr.stamps[i].Prev), PrevChain: tr.stamps[i].PrevChain[:], Names: []string{"", "dc-a"}}}}
+		Prev: position(tr.stamps[i].Prev), PrevChain: tr.stamps[i].PrevChain[:], Names: names}}}
 }
 
 // batch has the events given by number, as generated code encodes them; change may alter it.
