@@ -288,6 +288,7 @@ func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
 	for range 6 { // whichever replica is asked first
 		same(t, collect(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 5}), false), -1), after(all, 5))
 		same(t, collect(t, open(t, c, feed.Earliest(), false), -1), all)
+		same(t, collect(t, open(t, c, feed.Earliest(), true), len(all)), all)
 	}
 	c.Nodes[0].Replica.TruncateBare(55)
 	for range 4 {
