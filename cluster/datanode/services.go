@@ -1,13 +1,18 @@
 package datanode
 
-import "google.golang.org/grpc"
+import (
+	"google.golang.org/grpc"
+
+	"github.com/zankv/zankv/cdc/feed"
+)
 
 // maxMessage bounds one gRPC message: the largest command, or the largest event, with room around it.
-const maxMessage = 96 << 20
+const maxMessage = 256 << 20
 
 // services are the node's gRPC services.
 func (n *Node) services() *grpc.Server {
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))
+	s := grpc.NewServer(append(feed.ServerOptions(), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))...)
 	n.front.RegisterForward(s)
+	feed.NewServer(directory{n}, feed.Options{}).Register(s)
 	return s
 }

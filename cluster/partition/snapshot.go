@@ -230,9 +230,10 @@ func (r *Replica) replaceStore() error {
 	if err := r.useEngine(e); err != nil {
 		return closeAfter(err, e)
 	}
+	r.flushed.Store(r.store.State().Applied.Index)
 	r.lostToSnapshot()
 	r.noteApplied()
-	return nil
+	return r.markBase()
 }
 
 // lostToSnapshot settles batches whose index the snapshot has passed: whether they are in it nobody here can tell.

@@ -1,0 +1,111 @@
+package datanode
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cluster/meta"
+	"github.com/zankv/zankv/cluster/partition"
+)
+
+// directory is the node as the feed's server sees it.
+type directory struct{ n *Node }
+
+// Source implements feed.Directory.
+func (d directory) Source(namespace string, number uint32) (feed.Source, error) {
+	ns := d.n.table.lookup(namespace)
+	if ns == nil || int64(number) >= int64(len(ns.replicas)) {
+		return nil, feed.ErrUnknown
+	}
+	r := ns.replicas[number].Load()
+	if r == nil {
+		return nil, feed.ErrNotHere
+	}
+	return source{r, d.n.opts.ClusterID}, nil
+}
+
+// Partitions implements feed.Directory.
+func (d directory) Partitions(_ context.Context, namespace string) ([]feed.Partition, error) {
+	view := d.n.opts.Meta.View()
+	ns := view.Namespaces[namespace]
+	if ns == nil {
+		return nil, feed.ErrUnknown
+	}
+	parts := make([]feed.Partition, len(ns.Partitions))
+	for i := range ns.Partitions {
+		p := &ns.Partitions[i]
+		parts[i] = feed.Partition{Number: uint32(i), Leader: grpcAddress(view, p.Leader.Node)}
+		for _, id := range p.Placement.Nodes {
+			if addr := grpcAddress(view, id); addr != "" {
+				parts[i].Replicas = append(parts[i].Replicas, addr)
+			}
+		}
+	}
+	return parts, nil
+}
+
+func grpcAddress(view *meta.View, id meta.NodeID) string {
+	node := view.Nodes[id]
+	if node == nil {
+		return ""
+	}
+	return net.JoinHostPort(node.BroadcastAddr, strconv.Itoa(node.GRPCPort))
+}
+
+// source is a replica as the feed's server reads it.
+type source struct {
+	*partition.Replica
+	cluster string
+}
+
+// ClusterID implements feed.Source.
+func (s source) ClusterID() string { return s.cluster }
+
+// State implements feed.Source.
+func (s source) State() (feed.State, error) {
+	state, ok := s.Replica.State()
+	if !ok {
+		return feed.State{}, partition.ErrClosed
+	}
+	oldest, err := s.oldest()
+	if err != nil {
+		return feed.State{}, err
+	}
+	return feed.State{
+		Applied: state.Applied, Names: state.Clusters, Oldest: oldest,
+		Head: feed.Mark{Index: state.Applied.Index, LastEvent: state.LastEvent, Chain: state.Chain},
+	}, nil
+}
+
+// oldest is the mark where the log begins. A truncation between the two questions makes the first answer outdated: ask again.
+func (s source) oldest() (feed.Mark, error) {
+	for range 3 {
+		base := s.FirstIndex() - 1
+		m, ok, err := s.Mark(base)
+		if err != nil {
+			return feed.Mark{}, err
+		}
+		if ok && m.Index == base {
+			return m, nil
+		}
+	}
+	return feed.Mark{}, fmt.Errorf("partition %s: no chain mark where the log begins, before index %d", s.Name(), s.FirstIndex())
+}
+
+// Mark implements feed.Source.
+func (s source) Mark(index uint64) (feed.Mark, bool, error) {
+	m, ok, err := s.Replica.Mark(index)
+	return feed.Mark(m), ok, err
+}
+
+// NewLogReader implements feed.Source.
+func (s source) NewLogReader(from uint64) feed.LogReader { return s.Replica.NewLogReader(from) }
+
+// WaitApplied implements feed.Source.
+func (s source) WaitApplied(ctx context.Context, above uint64) (uint64, error) {
+	err := s.Replica.WaitApplied(ctx, above)
+	return s.Applied(), err
+}
