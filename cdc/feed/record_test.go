@@ -8,6 +8,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed/feedpb"
+	"github.com/zankv/zankv/wal"
 )
 
 // Records are what the published schema says: generated code reads them.
@@ -47,3 +48,6 @@ func FuzzTakeRecord(f *testing.F) {
 		}
 	})
 }
+
+// What the feed reads is what the log gives.
+var _ LogReader = (*wal.Reader)(nil)

@@ -92,6 +92,9 @@ func TestKillProcesses(t *testing.T) {
 	if err := c.Stop(ctx); err != nil {
 		t.Error(err)
 	}
+	if err := c.Alarms(); err != nil {
+		t.Error(err)
+	}
 }
 
 // artifacts is a directory that stays when the test has failed.
@@ -114,7 +117,7 @@ func artifacts(t *testing.T) string {
 
 func startCluster(t *testing.T, ctx context.Context) *processes.Cluster {
 	t.Helper()
-	bin, err := processes.Build(t.TempDir(), false)
+	bin, err := processes.Build(t.TempDir(), processes.Race)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,8 +110,8 @@ func (s *session) connect() {
 // compete runs one command on a key that others use too.
 func (s *session) compete(n int) {
 	slot := s.rng.IntN(keySlots)
-	life := s.keys[slot].used.Add(1) / keyShare
-	in := Input{Op: drawOp(s.rng), Key: fmt.Sprintf("r:%d:%d", slot, life)}
+	s.keys[slot].used.Add(1)
+	in := Input{Op: drawOp(s.rng), Key: s.currentKey(slot)}
 	if in.Op == Set || in.Op == SetNX {
 		in.Value = strconv.Itoa(s.id*1_000_000 + n) // a number, so that INCR has something to do, and nobody else's
 		if s.rng.IntN(4) == 0 {
@@ -125,6 +125,11 @@ func (s *session) compete(n int) {
 		}
 		return out, err
 	})
+}
+
+// currentKey is the key that a slot holds now.
+func (w *Workload) currentKey(slot int) string {
+	return fmt.Sprintf("r:%d:%d", slot, w.keys[slot].used.Load()/keyShare)
 }
 
 func drawOp(rng *rand.Rand) Op {

@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -411,23 +410,6 @@ func (r *Replica) recycle(b *batch) {
 		answers: b.answers[:0],
 	}
 	r.free = append(r.free, b)
-}
-
-// do runs f in the replica's goroutine and waits for it.
-func (r *Replica) do(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	r.box.call(func() {
-		f()
-		close(done)
-	})
-	select {
-	case <-done:
-		return nil
-	case <-r.done:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // State is what the store knows of itself; false when the replica is closed.

@@ -30,7 +30,7 @@ func TestCacheEqualsEngine(t *testing.T) {
 			}
 			must(t, a.Commit())
 			for range 6 {
-				buf = sameAsModel(t, s, w, buf, universe[r.IntN(len(universe))], r.IntN(2) == 0)
+				buf = sameAsModel(t, s, w, buf, universe[r.IntN(len(universe))])
 			}
 			switch r.IntN(30) {
 			case 0:
@@ -45,13 +45,9 @@ func TestCacheEqualsEngine(t *testing.T) {
 	}
 }
 
-func sameAsModel(t *testing.T, s *Store, w *world, buf []byte, key string, load bool) []byte {
+func sameAsModel(t *testing.T, s *Store, w *world, buf []byte, key string) []byte {
 	t.Helper()
-	read := s.Meta
-	if load {
-		read = s.LoadMeta
-	}
-	m, buf, ok, err := read(buf, []byte(key))
+	m, buf, ok, err := s.Meta(buf, []byte(key))
 	must(t, err)
 	want, exists := w.keys[key]
 	if ok != exists || (ok && fmt.Sprintf("%+v", m) != fmt.Sprintf("%+v", want)) {
@@ -72,7 +68,7 @@ func TestLargeRowsAreNotCached(t *testing.T) {
 		gather(t, a, w.end())
 		must(t, a.Commit())
 		for range 2 {
-			sameAsModel(t, s, w, nil, "k", true)
+			sameAsModel(t, s, w, nil, "k")
 		}
 	}
 }
@@ -88,7 +84,7 @@ func TestSmallThenLargeInOneCommit(t *testing.T) {
 	w.set("k", string(make([]byte, 70<<10)), 0)
 	gather(t, a, w.end())
 	must(t, a.Commit())
-	sameAsModel(t, s, w, nil, "k", false)
+	sameAsModel(t, s, w, nil, "k")
 }
 
 // TestCachingFromBetween: a partition that becomes leader between gathering an entry and committing it, and reads the key
@@ -102,10 +98,10 @@ func TestCachingFromBetween(t *testing.T) {
 		w.set("k", fmt.Sprint("v", w.clock), 0)
 		gather(t, a, w.end())
 		s.SetCaching(true)
-		_, _, _, err := s.LoadMeta(nil, []byte("k"))
+		_, _, _, err := s.Meta(nil, []byte("k"))
 		must(t, err)
 		must(t, a.Commit())
-		sameAsModel(t, s, w, nil, "k", false)
+		sameAsModel(t, s, w, nil, "k")
 		s.SetCaching(false)
 	}
 }
@@ -138,7 +134,7 @@ func TestReadsNeverGoBackward(t *testing.T) {
 			s.SetCaching(r.IntN(2) == 0)
 		case 1, 2, 3:
 			var err error
-			_, buf, _, err = s.LoadMeta(buf, []byte("k"))
+			_, buf, _, err = s.Meta(buf, []byte("k"))
 			must(t, err)
 		}
 	}

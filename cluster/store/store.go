@@ -73,19 +73,12 @@ func (s *Store) SetCaching(on bool) {
 
 // Meta reads a key's meta row, expired or not, from the cache or the engine. It uses buf's memory from its start and returns
 // it, grown if it had to; m.Value points into it. It allocates nothing when buf holds key and row. Any goroutine.
+//
+// It doesn't put what it found in the engine into the cache, which only Commit fills. A reader that did could get row 1 from the
+// engine and be preempted; Commit writes row 2 to the engine and to the cache; the reader goes on and puts row 1 over it, and
+// everyone reads row 1 from then on.
 func (s *Store) Meta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
-	return s.meta(buf, key, s.epoch.Load(), false)
-}
-
-// LoadMeta is Meta, and keeps what it had to get from the engine in the cache. Only the goroutine that applies may call it. If
-// any reader could: it gets row 1 from the engine and is preempted; apply writes row 2 to the engine and to the cache; the
-// reader goes on and puts row 1 over it, and everyone reads row 1 from then on. Between a get and a put of the goroutine
-// that applies no commit can come.
-func (s *Store) LoadMeta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
-	return s.meta(buf, key, s.caching, true)
-}
-
-func (s *Store) meta(buf, key []byte, epoch uint64, fill bool) (m event.Meta, _ []byte, ok bool, err error) {
+	epoch := s.epoch.Load()
 	buf = binary.LittleEndian.AppendUint64(buf[:0], epoch)
 	buf = appendMetaKey(buf, key)
 	n := len(buf)
@@ -98,9 +91,6 @@ func (s *Store) meta(buf, key []byte, epoch uint64, fill bool) (m event.Meta, _ 
 		buf, ok, err = s.engine.Get(buf, buf[epochSize:n])
 		if err != nil {
 			return m, buf, false, fmt.Errorf("store: read meta of %q: %w", clip(key), err)
-		}
-		if fill && epoch != 0 {
-			s.cache.put(buf[:n], buf[n:])
 		}
 	}
 	if !ok {

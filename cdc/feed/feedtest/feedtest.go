@@ -105,25 +105,44 @@ func (h *History) Stamps() []event.Stamp {
 	return slices.Clone(h.mu.stamps)
 }
 
-// Replica is a Source over a history, with a truncation and a lag of its own.
+// Replica is a Source over a history, with a truncation of its own. It can be held back.
 type Replica struct {
 	h      *History
 	mu     sync.Mutex
 	oldest feed.Mark
-	Lag    uint64 // how many of the last entries aren't applied here
+	hold   uint64 // nothing after it is applied here; 0: everything is
+	// Tamper, set before the replica serves, alters what its log says.
 	Tamper func(raftpb.Entry) raftpb.Entry
+}
+
+// Hold keeps the replica from applying more than entry index; 0 lets it go on.
+func (r *Replica) Hold(index uint64) {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hold = index
+	close(r.h.mu.changed)
+	r.h.mu.changed = make(chan struct{})
+}
+
+func (r *Replica) appliedLocked() uint64 {
+	if n := uint64(len(r.h.mu.entries)); r.hold == 0 || n < r.hold {
+		return n
+	}
+	return r.hold
 }
 
 // ClusterID is always dc-a.
 func (r *Replica) ClusterID() string { return "dc-a" }
 
-// State is what is applied, less the lag.
+// State is what is applied, as far as it is held back.
 func (r *Replica) State() (feed.State, error) {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	applied := uint64(len(r.h.mu.entries)) - r.Lag
+	applied := r.appliedLocked()
 	st := feed.State{Oldest: r.oldest, Names: r.h.names, Head: feed.Mark{Index: applied}}
 	for i := range r.h.mu.stamps {
 		if s := &r.h.mu.stamps[i]; s.Position.Index <= applied {
@@ -140,10 +159,8 @@ func (r *Replica) State() (feed.State, error) {
 func (r *Replica) Mark(index uint64) (feed.Mark, bool, error) {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, m := range slices.Backward(r.h.mu.marks) {
-		if m.Index <= index && m.Index >= r.oldest.Index {
+		if m.Index <= index {
 			return m, true, nil
 		}
 	}
@@ -174,12 +191,12 @@ func (r *Replica) TruncateBare(index uint64) {
 	r.oldest = m
 }
 
-// WaitApplied waits for more than above, less the lag.
+// WaitApplied waits for more than above, as far as it is held back.
 func (r *Replica) WaitApplied(ctx context.Context, above uint64) (uint64, error) {
 	for {
 		r.h.mu.Lock()
 		r.mu.Lock()
-		applied, changed := uint64(len(r.h.mu.entries))-r.Lag, r.h.mu.changed
+		applied, changed := r.appliedLocked(), r.h.mu.changed
 		r.mu.Unlock()
 		r.h.mu.Unlock()
 		if applied > above {
@@ -238,6 +255,8 @@ type Node struct {
 	Address string
 	Replica *Replica // nil: none here
 	Feed    *feed.Server
+	// Options are the server's from its next Start on.
+	Options feed.Options
 
 	server  *grpc.Server
 	served  chan struct{}
@@ -252,7 +271,7 @@ func (n *Node) Streams() int64 { return n.streams.Load() }
 func NewCell(t testing.TB, h *History, n int) *Cell {
 	c := &Cell{t: t, h: h}
 	for range n {
-		nd := &Node{cell: c, Replica: &Replica{h: h}}
+		nd := &Node{cell: c, Replica: &Replica{h: h}, Options: feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond}}
 		c.Nodes = append(c.Nodes, nd)
 	}
 	for _, nd := range c.Nodes {
@@ -278,7 +297,7 @@ func (n *Node) Start(at string) {
 		return handler(srv, stream)
 	}
 	n.server = grpc.NewServer(append(feed.ServerOptions(), grpc.StreamInterceptor(count))...)
-	n.Feed = feed.NewServer(n, feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond})
+	n.Feed = feed.NewServer(n, n.Options)
 	n.Feed.Register(n.server)
 	n.served = make(chan struct{})
 	go func() {

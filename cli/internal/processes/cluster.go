@@ -245,3 +245,23 @@ func (c *Cluster) Logs() string {
 	}
 	return strings.Join(logs, "\n")
 }
+
+// alarms are what no log may have, whatever happened to the process: the race detector's finds, and crashes.
+var alarms = []string{"WARNING: DATA RACE", "panic: ", "fatal error: "}
+
+// Alarms tells which node's log has one, with some of what follows it. etcd's log isn't looked at: in the release used
+// here the race detector finds something in its own recovery.
+func (c *Cluster) Alarms() error {
+	for _, n := range c.Nodes {
+		b, err := os.ReadFile(n.LogFile)
+		if err != nil {
+			return fmt.Errorf("processes: %w", err)
+		}
+		for _, alarm := range alarms {
+			if i := strings.Index(string(b), alarm); i >= 0 {
+				return fmt.Errorf("processes: %s: %s", n.Name, b[i:min(len(b), i+2*logTail)])
+			}
+		}
+	}
+	return nil
+}

@@ -20,15 +20,23 @@ func freePorts(n int) ([]int, error) {
 	seen := map[int]bool{}
 	for range 100 * n {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || seen[port] {
+		if seen[port] || !free(port) {
 			continue
 		}
-		_ = l.Close()
 		seen[port] = true
 		if ports = append(ports, port); len(ports) == n {
 			return ports, nil
 		}
 	}
 	return nil, fmt.Errorf("processes: found %d free ports between %d and %d, want %d", len(ports), firstPort, lastPort, n)
+}
+
+// free says whether nobody listens on a port.
+func free(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
 }
