@@ -211,7 +211,7 @@ func (g *Group) propose() {
 		status := g.raft.BasicStatus()
 		fits := p.Generation >= g.generation && status.RaftState == raft.StateLeader && status.Term == p.Term
 		if !fits || g.raft.Propose(p.Data) != nil {
-			g.generation = p.Generation + 1
+			g.generation = max(g.generation, p.Generation+1)
 			g.cfg.Machine.Dropped(p)
 			continue
 		}
