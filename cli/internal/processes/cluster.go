@@ -84,6 +84,7 @@ func prepare(o Options) (*Cluster, error) {
 	c.Etcd = &Process{
 		Name: "etcd", LogFile: filepath.Join(o.Dir, "etcd.log"), path: o.Zankv,
 		args: []string{"etcd", "--data-dir", filepath.Join(o.Dir, "etcd"), "--client-port", strconv.Itoa(c.etcd)},
+		env:  []string{"GORACE=exitcode=0"}, // see Alarms
 	}
 	for i := range o.Nodes {
 		n, err := prepareNode(o, i, c.etcd, ports[portsPerNode*i:])

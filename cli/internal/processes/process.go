@@ -16,6 +16,7 @@ type Process struct {
 	LogFile string // both outputs, appended to by each life
 	path    string
 	args    []string
+	env     []string // beside this process's
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the current life has ended
@@ -30,6 +31,7 @@ func (p *Process) Start() error {
 	}
 	defer log.Close() // the process has its own descriptor
 	cmd := exec.Command(p.path, p.args...)
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // an aborted test leaves nothing behind
 	if err := cmd.Start(); err != nil {
