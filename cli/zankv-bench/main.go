@@ -33,6 +33,7 @@ func app() *cli.App {
 		Usage: "measure ZanKV against redis-server and etcd on this machine",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "zankv", Value: "bin/zankv", Usage: "the zankv binary"},
+			&cli.StringFlag{Name: "zankv-cdc", Value: "bin/zankv-cdc", Usage: "the zankv-cdc binary"},
 			&cli.StringFlag{Name: "redis-server", Value: "redis-server", Usage: "the redis-server binary"},
 			&cli.StringFlag{Name: "redis-benchmark", Value: "redis-benchmark", Usage: "the redis-benchmark binary"},
 			&cli.StringFlag{Name: "dir", Value: ".", Usage: "where data is put while it runs: on the disk to be measured"},
@@ -55,7 +56,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	o := bench.Options{
-		Zankv: c.String("zankv"), RedisServer: c.String("redis-server"), RedisBenchmark: c.String("redis-benchmark"),
+		Zankv: c.String("zankv"), ZankvCDC: c.String("zankv-cdc"), RedisServer: c.String("redis-server"), RedisBenchmark: c.String("redis-benchmark"),
 		Self: self, Dir: c.String("dir"), Rounds: c.Int("rounds"), Each: c.Duration("each"), Keys: c.Int("keys"),
 		Progress: os.Stderr,
 	}

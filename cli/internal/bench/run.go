@@ -11,11 +11,11 @@ import (
 
 // Options say what is run and how long.
 type Options struct {
-	// Zankv, RedisServer, RedisBenchmark are the binaries; Self is this program, which is also the etcd member.
-	Zankv, RedisServer, RedisBenchmark, Self string
+	// Zankv, ZankvCDC, RedisServer, RedisBenchmark are the binaries; Self is this program, which is also the etcd member.
+	Zankv, ZankvCDC, RedisServer, RedisBenchmark, Self string
 	// Dir is where the run's directory is made: on the disk that is to be measured.
 	Dir string
-	// Only names the sections to run; empty means all.
+	// Only names the sections to run, to which those that they need are added, and disk; empty means all.
 	Only []string
 	// Rounds is how often everything is measured.
 	Rounds int
@@ -40,6 +40,9 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	o.Dir = dir
+	if len(o.Only) > 0 {
+		o.Only = append(slices.Clone(o.Only), diskName)
+	}
 	sections, err := choose(allSections(&o), o.Only)
 	if err != nil {
 		return Report{}, err
@@ -50,9 +53,16 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 			return Report{}, fmt.Errorf("%s: %w", s.Name(), err)
 		}
 	}
+	facts, err := machineFacts(ctx, systems)
+	if err != nil {
+		return Report{}, err
+	}
 	stop, err := startSystems(ctx, &o, systems)
 	defer stop()
 	if err != nil {
+		return Report{}, err
+	}
+	if err := prepare(ctx, &o, sections); err != nil {
 		return Report{}, err
 	}
 	taken := Results{}
@@ -61,7 +71,21 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 			return Report{}, err
 		}
 	}
-	return newReport(sections, taken)
+	return newReport(facts, sections, taken)
+}
+
+// prepare puts the data there, section by section.
+func prepare(ctx context.Context, o *Options, sections []Section) error {
+	for _, s := range sections {
+		if s.Prepare == nil {
+			continue
+		}
+		o.say("prepare %s", s.Name)
+		if err := s.Prepare(ctx); err != nil {
+			return fmt.Errorf("prepare %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 func (o *Options) say(format string, args ...any) {
@@ -98,11 +122,10 @@ func startSystems(ctx context.Context, o *Options, systems []System) (stop func(
 	return stop, nil
 }
 
-// takeRound takes every measurement once. Measurements at the same place in their sections follow each other, so that
-// the same load on different systems, which are what is compared, is measured within seconds. Every other round goes
-// the other way, so that none is always the one that comes after a heavy neighbour.
+// takeRound takes every measurement once, in the order of their turns, so that what is compared is measured within seconds.
+// Every other round goes the other way, so that none is always the one that comes after a heavy neighbour.
 func takeRound(ctx context.Context, o *Options, sections []Section, taken Results, round int) error {
-	order := interleave(sections)
+	order := inTurn(sections)
 	if round%2 == 1 {
 		slices.Reverse(order)
 	}
@@ -117,14 +140,11 @@ func takeRound(ctx context.Context, o *Options, sections []Section, taken Result
 	return nil
 }
 
-func interleave(sections []Section) (order []Measurement) {
-	for i, more := 0, true; more; i++ {
-		more = false
-		for _, s := range sections {
-			if i < len(s.Measurements) {
-				order, more = append(order, s.Measurements[i]), true
-			}
-		}
+// inTurn is the order of a round: by turn, and sections in their order within one.
+func inTurn(sections []Section) (order []Measurement) {
+	for _, s := range sections {
+		order = append(order, s.Measurements...)
 	}
+	slices.SortStableFunc(order, func(a, b Measurement) int { return a.Turn - b.Turn })
 	return order
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,7 +17,8 @@ type zankvLocal struct {
 	name     string
 	nodes    int
 	replicas int
-	base     int // first port
+	base     int  // first port
+	tailed   bool // zankv-cdc is needed, too
 	p        *process
 	idle     float64 // resident MiB before the first request
 
@@ -24,7 +26,13 @@ type zankvLocal struct {
 	forward *redisRoute // all through one node, by its namespace port; nil with one node
 }
 
-const localPartitions = 4
+const (
+	localPartitions = 4
+	localNamespace  = "default"
+)
+
+// portStep is the distance of one node's ports from the next node's.
+const portStep = 10
 
 // Ports of node 0, counted from the base; each further node has them at 10 more. Etcd's peers may use the one behind its own.
 const (
@@ -59,11 +67,16 @@ func (z *zankvLocal) Check() error {
 	if err := binary(z.o.Zankv, "build it with `make build`, or name it with --zankv"); err != nil {
 		return err
 	}
+	if z.tailed {
+		if err := binary(z.o.ZankvCDC, "build it with `make build`, or name it with --zankv-cdc"); err != nil {
+			return err
+		}
+	}
 	return binary(z.o.RedisBenchmark, "install Debian's redis-tools")
 }
 
 func (z *zankvLocal) Start(ctx context.Context) error {
-	base, err := freePorts(10 * (z.nodes + 1))
+	base, err := freePorts(portStep * z.nodes)
 	if err != nil {
 		return err
 	}
@@ -71,13 +84,21 @@ func (z *zankvLocal) Start(ctx context.Context) error {
 	if z.p, err = startProcess(ctx, z.name, "ready", 60*time.Second, z.o.Zankv, z.args()...); err != nil {
 		return err
 	}
-	if err := z.measureIdle(ctx); err != nil {
-		return err
+	return z.measureIdle(ctx)
+}
+
+// Version names the RocksDB, too.
+func (z *zankvLocal) Version(ctx context.Context) (string, error) {
+	out, err := runTool(ctx, z.o.Zankv, "--version")
+	return strings.TrimSpace(out), err
+}
+
+// grpc are the addresses at which the nodes serve the feed.
+func (z *zankvLocal) grpc() (addresses []string) {
+	for i := range z.nodes {
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(z.base+portStep*i+portGRPC)))
 	}
-	if err := z.direct.fill(ctx); err != nil || z.forward == nil {
-		return err
-	}
-	return z.forward.fill(ctx)
+	return addresses
 }
 
 func (z *zankvLocal) args() []string {
