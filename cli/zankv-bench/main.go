@@ -39,7 +39,7 @@ func app() *cli.App {
 			&cli.StringFlag{Name: "dir", Value: ".", Usage: "where data is put while it runs: on the disk to be measured"},
 			&cli.StringFlag{Name: "only", Usage: "sections to run, separated by commas (those that they need run too): " + strings.Join(bench.Sections(), ", ")},
 			&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often everything is measured"},
-			&cli.DurationFlag{Name: "each", Value: 3 * time.Second, Usage: "how long one load is kept up"},
+			&cli.DurationFlag{Name: "each", Value: 2 * time.Second, Usage: "how long one load is kept up"},
 			&cli.IntFlag{Name: "keys", Value: 1_000_000, Usage: "how many keys the stores are filled with"},
 			&cli.BoolFlag{Name: "quick", Usage: "one short round with few keys, to see that everything works"},
 			&cli.BoolFlag{Name: "json", Usage: "print the figures and all samples as JSON"},

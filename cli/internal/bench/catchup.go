@@ -18,7 +18,7 @@ func readSamples(ctx context.Context, o *Options, z *zankvLocal, name string) (S
 	var events, mutations float64
 	start := time.Now()
 	for i := 0; time.Since(start) < o.Each; i++ {
-		e, m, err := readLog(ctx, z, i%localPartitions, start.Add(o.Each))
+		e, m, err := readLog(ctx, z.grpc(), i%localPartitions, start.Add(o.Each))
 		if err != nil {
 			return nil, fmt.Errorf("read partition %d: %w", i%localPartitions, err)
 		}
@@ -32,9 +32,9 @@ func readSamples(ctx context.Context, o *Options, z *zankvLocal, name string) (S
 }
 
 // readLog ends at the end of the log or at a time.
-func readLog(ctx context.Context, z *zankvLocal, partition int, until time.Time) (events, mutations float64, err error) {
+func readLog(ctx context.Context, nodes []string, partition int, until time.Time) (events, mutations float64, err error) {
 	r, err := feed.Open(ctx, feed.Config{
-		Nodes: z.grpc(), Namespace: localNamespace, Partition: uint32(partition), From: feed.Earliest(), GiveUp: watchWait,
+		Nodes: nodes, Namespace: localNamespace, Partition: uint32(partition), From: feed.Earliest(), GiveUp: watchWait,
 	})
 	if err != nil {
 		return 0, 0, err
@@ -63,7 +63,7 @@ func readLog(ctx context.Context, z *zankvLocal, partition int, until time.Time)
 func printSamples(ctx context.Context, o *Options, z *zankvLocal) (Samples, error) {
 	var all [localPartitions]float64
 	for p := range all {
-		events, mutations, err := readLog(ctx, z, p, time.Now().Add(watchWait))
+		events, mutations, err := readLog(ctx, z.grpc(), p, time.Now().Add(watchWait))
 		if err != nil {
 			return nil, fmt.Errorf("count partition %d: %w", p, err)
 		}

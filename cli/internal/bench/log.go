@@ -22,7 +22,7 @@ const logShare = 4
 
 func logSection(o *Options) Section {
 	return Section{
-		Name: "log", About: "the shared raft log against bare loops and etcd's", Rows: logRows(),
+		Name: "log", About: "the raft log that groups share, against bare loops and a log each", Rows: logRows(),
 		Measurements: []Measurement{{Name: "log", Turn: turnLog, Run: func(ctx context.Context) (Samples, error) {
 			return logSamples(ctx, o.Dir, o.Each/logShare)
 		}}},
@@ -49,7 +49,7 @@ func logSample(groups int, name, unit string) string {
 func logRows() (rows []Row) {
 	for _, groups := range logGroups {
 		row := func(what, of, over, unit string, atLeast float64) {
-			r := Row{What: fmt.Sprintf("%d groups, %s, %s/s", groups, what, unit), Of: logSample(groups, of, unit), AtLeast: atLeast}
+			r := Row{What: fmt.Sprintf("%3d × %s, %s/s", groups, what, unit), Of: logSample(groups, of, unit), AtLeast: atLeast}
 			if over != "" {
 				r.Over = logSample(groups, over, unit)
 			}

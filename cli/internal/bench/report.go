@@ -10,15 +10,15 @@ import (
 	"text/tabwriter"
 )
 
-// String lists the samples by name.
-func (s Samples) String() string {
+// list lists the samples by name, without the name that they all begin with.
+func (s Samples) list(measurement string) string {
 	names := make([]string, 0, len(s))
 	for name := range s {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for i, name := range names {
-		names[i] = name[strings.LastIndexByte(name, '.')+1:] + " " + number(s[name])
+		names[i] = strings.TrimPrefix(name, measurement+".") + " " + number(s[name])
 	}
 	return strings.Join(names, ", ")
 }

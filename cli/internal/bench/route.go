@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -37,7 +38,7 @@ func leaderTargets(port func() int, partitions int) func(context.Context) ([]tar
 			select {
 			case <-ticker.C:
 			case <-ctx.Done():
-				return nil, fmt.Errorf("leaders, from port %d: %w", port(), err)
+				return nil, fmt.Errorf("leaders, from port %d: %w", port(), errors.Join(err, ctx.Err()))
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -63,15 +64,46 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 		return Report{}, err
 	}
 	if err := prepare(ctx, &o, sections); err != nil {
-		return Report{}, err
+		return Report{}, errors.Join(err, examine(systems, err))
 	}
 	taken := Results{}
 	for round := range o.Rounds {
 		if err := takeRound(ctx, &o, sections, taken, round); err != nil {
-			return Report{}, err
+			return Report{}, errors.Join(err, examine(systems, err))
 		}
 	}
 	return newReport(facts, sections, taken)
+}
+
+// Limits end what hangs: they are far beyond what anything takes on a busy machine.
+const (
+	prepareLimit = 10 * time.Minute
+	measureLimit = 3 * time.Minute
+)
+
+// within does do with a limit of time.
+func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return do(ctx)
+}
+
+// examine asks the systems, if something hung, what they are doing, and says where the answers are.
+func examine(systems []System, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	var said []error
+	for _, s := range systems {
+		if e, ok := s.(interface{ examine() (string, error) }); ok {
+			path, err := e.examine()
+			if err == nil {
+				err = fmt.Errorf("%s: its goroutines are in %s", s.Name(), path)
+			}
+			said = append(said, err)
+		}
+	}
+	return errors.Join(said...)
 }
 
 // prepare puts the data there, section by section.
@@ -81,7 +113,7 @@ func prepare(ctx context.Context, o *Options, sections []Section) error {
 			continue
 		}
 		o.say("prepare %s", s.Name)
-		if err := s.Prepare(ctx); err != nil {
+		if err := within(ctx, prepareLimit, s.Prepare); err != nil {
 			return fmt.Errorf("prepare %s: %w", s.Name, err)
 		}
 	}
@@ -130,11 +162,15 @@ func takeRound(ctx context.Context, o *Options, sections []Section, taken Result
 		slices.Reverse(order)
 	}
 	for _, m := range order {
-		samples, err := m.Run(ctx)
+		var samples Samples
+		err := within(ctx, measureLimit+20*o.Each, func(ctx context.Context) (err error) {
+			samples, err = m.Run(ctx)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("round %d, %s: %w", round+1, m.Name, err)
 		}
-		o.say("round %d/%d %-28s %s", round+1, o.Rounds, m.Name, samples)
+		o.say("round %d/%d %-28s %s", round+1, o.Rounds, m.Name, samples.list(m.Name))
 		taken.add(samples)
 	}
 	return nil

@@ -23,6 +23,7 @@ func allSections(o *Options) []Section {
 	etcd := &etcdCluster{o: o}
 	return []Section{
 		diskSection(o),
+		idleSection(three), // before the others fill the cluster
 		{
 			Name: "redis", About: "redis-server, every write synced: what is compared with", Prepare: redis.route.fill,
 			Systems: []System{redis}, Measurements: redis.route.measurements(), Rows: plainRows("redis"),
@@ -55,7 +56,6 @@ func allSections(o *Options) []Section {
 				{What: "GET / linearizable get, 50 clients", Of: "zankv3.get.c50.p1.rps", Over: "etcd.get.c50.rps"},
 			},
 		},
-		idleSection(three),
 		logSection(o),
 		feedSection(o, three),
 	}
@@ -83,7 +83,7 @@ func etcdSection(e *etcdCluster) Section {
 
 func idleSection(z *zankvLocal) Section {
 	return Section{
-		Name: "idle", About: "memory of a fresh cluster of 3 nodes", Systems: []System{z},
+		Name: "idle", About: "memory of a fresh cluster of 3 nodes", Systems: []System{z}, Prepare: z.measureIdle,
 		Measurements: []Measurement{{Name: "idle", Run: func(context.Context) (Samples, error) {
 			return Samples{"idle.rss.mib": z.idle}, nil
 		}}},

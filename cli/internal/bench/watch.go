@@ -43,9 +43,9 @@ func (f *feedCost) watch(ctx context.Context, how string) (all []watcher, err er
 	for p := range localPartitions {
 		var w watcher
 		if how == "tail" {
-			w, err = newTailWatcher(ctx, f.o, f.z, p, now)
+			w, err = newTailWatcher(ctx, f.o, f.z.grpc(), p, now)
 		} else {
-			w, err = newReaderWatcher(ctx, f.z, p, now)
+			w, err = newReaderWatcher(ctx, f.z.grpc(), p, now)
 		}
 		if err != nil {
 			return all, err
@@ -135,10 +135,10 @@ type readerWatcher struct {
 	mark   atomic.Pointer[string]
 }
 
-func newReaderWatcher(ctx context.Context, z *zankvLocal, partition int, from time.Time) (*readerWatcher, error) {
+func newReaderWatcher(ctx context.Context, nodes []string, partition int, from time.Time) (*readerWatcher, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	r, err := feed.Open(ctx, feed.Config{
-		Nodes: z.grpc(), Namespace: localNamespace, Partition: uint32(partition), From: feed.AtTime(from), Follow: true, GiveUp: watchWait,
+		Nodes: nodes, Namespace: localNamespace, Partition: uint32(partition), From: feed.AtTime(from), Follow: true, GiveUp: watchWait,
 	})
 	if err != nil {
 		cancel()
@@ -195,13 +195,13 @@ type tailWatcher struct {
 	file *os.File
 }
 
-func newTailWatcher(ctx context.Context, o *Options, z *zankvLocal, partition int, from time.Time) (*tailWatcher, error) {
+func newTailWatcher(ctx context.Context, o *Options, nodes []string, partition int, from time.Time) (*tailWatcher, error) {
 	file, err := memoryFile(o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	w := &tailWatcher{file: file}
-	w.p, err = startProcessTo(ctx, file, "zankv-cdc tail", "", 0, o.ZankvCDC, "tail", "--nodes", strings.Join(z.grpc(), ","), "--namespace", localNamespace,
+	w.p, err = startProcessTo(ctx, file, "zankv-cdc tail", "", 0, o.ZankvCDC, "tail", "--nodes", strings.Join(nodes, ","), "--namespace", localNamespace,
 		"--partition", strconv.Itoa(partition), "--from", from.UTC().Format(time.RFC3339Nano), "--follow")
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

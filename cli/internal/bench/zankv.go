@@ -2,8 +2,11 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -44,6 +47,7 @@ const (
 	portRaft
 	portNamespace
 	portCluster
+	portPprof
 )
 
 func newZankvLocal(o *Options, name string, nodes, replicas int) *zankvLocal {
@@ -81,10 +85,8 @@ func (z *zankvLocal) Start(ctx context.Context) error {
 		return err
 	}
 	z.base = base
-	if z.p, err = startProcess(ctx, z.name, "ready", 60*time.Second, z.o.Zankv, z.args()...); err != nil {
-		return err
-	}
-	return z.measureIdle(ctx)
+	z.p, err = startProcess(ctx, z.name, "ready: ", 2*time.Minute, z.o.Zankv, z.args()...)
+	return err
 }
 
 // Version names the RocksDB, too.
@@ -103,7 +105,7 @@ func (z *zankvLocal) grpc() (addresses []string) {
 
 func (z *zankvLocal) args() []string {
 	args := []string{"local", "--cluster-id", z.name, "--data-dir", filepath.Join(z.o.Dir, z.name),
-		"--nodes", strconv.Itoa(z.nodes), "--replicas", strconv.Itoa(z.replicas), "--partitions", strconv.Itoa(localPartitions)}
+		"--nodes", strconv.Itoa(z.nodes), "--replicas", strconv.Itoa(z.replicas), "--partitions", strconv.Itoa(localPartitions), "--pprof", z.local(portPprof)}
 	for flag, port := range map[string]int{
 		"etcd": portEtcd, "redis": portRedis, "http": portHTTP, "grpc": portGRPC, "raft": portRaft,
 		"namespace": portNamespace, "cluster": portCluster,
@@ -126,6 +128,27 @@ func (z *zankvLocal) measureIdle(ctx context.Context) (err error) {
 	}
 	z.idle, err = residentMiB(z.p.cmd.Process.Pid)
 	return err
+}
+
+// examine writes what the process's goroutines are doing into a file that outlives the run.
+func (z *zankvLocal) examine() (path string, err error) {
+	c := http.Client{Timeout: 30 * time.Second}
+	resp, err := c.Get(fmt.Sprintf("http://%s/debug/pprof/goroutine?debug=2", z.local(portPprof)))
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its goroutines: %w", z.name, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	f, err := os.CreateTemp("", "zankv-bench-"+z.name+"-goroutines-")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, resp.Body)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// local is an address of node 0.
+func (z *zankvLocal) local(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(z.base+port))
 }
 
 func (z *zankvLocal) Stop() { z.p.stop() }
