@@ -46,7 +46,7 @@ check: deps deps-test ## formatting, vet, staticcheck, import rules, generated c
 fuzz: deps ## run every fuzz target for a moment (FUZZTIME=10s)
 	@.ci/fuzz $(FUZZTIME)
 
-bench: deps deps-test rocksdb ## measure, with the release build of RocksDB
+bench: deps deps-test rocksdb ## measure against redis-server and etcd, with the release build of RocksDB
 	@$(MAKE) --no-print-directory bench-release
 
 # A make of its own, so that it sees a release build that `bench` has just made.
@@ -54,7 +54,7 @@ bench-release:
 	@if [ -z "$(ROCKSDB)" ]; then \
 	  echo "benchmarks want the release build of RocksDB, and the cache has none: run 'make rocksdb', then 'make bench'" >&2; exit 1; fi
 	@$(MAKE) --no-print-directory build
-	@.ci/bench
+	bin/zankv-bench $(BENCHFLAGS)
 
 proto: deps deps-test ## generate code from the .proto files anew
 	go generate ./...

@@ -23,7 +23,7 @@ type Config struct {
 	From      From
 	// Follow goes on when the end of the log is reached, for ever. Without it, the leader is preferred: what it acknowledged is in its log's end.
 	Follow bool
-	// GiveUp is how long no replica may be reached, or serve, before Next fails; 0 is for ever.
+	// GiveUp is how long the Reader looks for a replica that serves before Next fails; 0 is for ever.
 	GiveUp time.Duration
 	// Silence is how long a followed stream may be without even a bookmark before another replica is tried; 0 means 15 s.
 	Silence time.Duration
@@ -53,15 +53,14 @@ type Reader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	in       incoming
-	last     event.Stamp    // of the last event handed out, or where the first stream began
-	reached  event.Position // up to where everything came: last's position or a bookmark
-	begun    bool           // last and reached are known
-	conn     *connection
-	trial    trial
-	progress time.Time // when a stream last gave something
-	item     Item
-	done     bool
+	in      incoming
+	last    event.Stamp    // of the last event handed out, or where the first stream began
+	reached event.Position // up to where everything came: last's position or a bookmark
+	begun   bool           // last and reached are known
+	conn    *connection
+	trial   trial
+	item    Item
+	done    bool
 }
 
 // Open makes a reader. It connects at the first Next. ctx ends it, whatever it waits for.
@@ -78,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Reader, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Reader{cfg: cfg, progress: time.Now()}
+	r := &Reader{cfg: cfg}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r, nil
 }
@@ -191,7 +190,6 @@ func (r *Reader) takeBatch(b *feedpb.Batch) error {
 			return r.in.refuse(err)
 		}
 	}
-	r.progress = time.Now()
 	r.trial.succeeded()
 	return nil
 }
@@ -220,7 +218,6 @@ func (r *Reader) bookmark(b *feedpb.Bookmark) (*Item, error) {
 		return nil, nil // of a replica that is behind the one before
 	}
 	r.reached = p
-	r.progress = time.Now()
 	r.trial.succeeded()
 	r.item = Item{Stamp: &r.in.stamp, Names: r.in.names, Bookmark: p, ServerTime: time.Unix(0, b.Time)}
 	return &r.item, nil

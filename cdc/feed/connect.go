@@ -47,14 +47,15 @@ func (c *connection) receive(silence time.Duration) (*feedpb.SubscribeResponse, 
 type trial struct {
 	queue   []string // still to be tried in this round
 	current string
-	round   []error // why each of this round failed
-	rounds  int     // whole rounds since something came
-	refused int     // of those in a row, in which every replica answered, and none could serve
+	round   []error   // why each of this round failed
+	since   time.Time // when the first failure was since something came
+	rounds  int       // whole rounds since something came
+	refused int       // of those in a row, in which every replica answered, and none could serve
 }
 
 // succeeded forgets what failed, as something came.
 func (t *trial) succeeded() {
-	if t.rounds > 0 || len(t.round) > 0 {
+	if !t.since.IsZero() {
 		*t = trial{current: t.current}
 	}
 }
@@ -145,6 +146,9 @@ func (r *Reader) failed(err error) error {
 	}
 	r.cfg.Logger.Warn("feed: a replica can't serve", "replica", r.trial.current, "namespace", r.cfg.Namespace, "partition", r.cfg.Partition,
 		"after", r.reached.String(), "err", err)
+	if r.trial.since.IsZero() {
+		r.trial.since = time.Now()
+	}
 	r.trial.round = append(r.trial.round, err)
 	if len(r.trial.queue) > 0 {
 		return nil
@@ -173,7 +177,7 @@ func (r *Reader) endRound() error {
 	if t.refused >= refusals {
 		return problem
 	}
-	if silent := time.Since(r.progress); r.cfg.GiveUp > 0 && silent > r.cfg.GiveUp {
+	if silent := time.Since(t.since); r.cfg.GiveUp > 0 && silent > r.cfg.GiveUp {
 		return fmt.Errorf("feed %s: no replica served for %s: %w", r.name(), silent.Round(time.Second), errors.Join(t.round...))
 	}
 	pause := t.pause()

@@ -10,9 +10,14 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/raft/v3/raftpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cdc/feed/feedpb"
 	"github.com/zankv/zankv/cdc/feed/feedtest"
 )
 
@@ -146,12 +151,12 @@ func TestFromTime(t *testing.T) {
 
 func TestLatestAndFollow(t *testing.T) {
 	h := feedtest.NewHistory()
-	h.Fill(2, 20)
+	h.Fill(2, 21) // the last one is no event
 	c := feedtest.NewCell(t, h, 1)
 	r := open(t, c, feed.Latest(), true)
 	item, err := r.Next()
-	if err != nil || item.Event != nil || item.Bookmark != (event.Position{Term: 2, Index: 20}) || item.ServerTime.IsZero() {
-		t.Fatalf("got %+v, %v, want a bookmark at 2-20", item, err)
+	if err != nil || item.Event != nil || item.Bookmark != (event.Position{Term: 2, Index: 21}) || item.ServerTime.IsZero() {
+		t.Fatalf("got %+v, %v, want a bookmark at 2-21", item, err)
 	}
 	before := len(h.Stamps())
 	for i := range 200 {
@@ -176,12 +181,40 @@ func TestLatestAndFollow(t *testing.T) {
 	}
 }
 
+// Cluster numbers that an entry without mutations assigned reach a reader that was there before.
+func TestNamesAssignedOutsideOfEvents(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 3)
+	c := feedtest.NewCell(t, h, 1)
+	r := open(t, c, feed.Latest(), true)
+	if item, err := r.Next(); err != nil || item.Event != nil {
+		t.Fatal(item, err)
+	}
+	h.Append(2, &event.Event{Time: 1, Term: 2, Clusters: []event.ClusterName{{Number: 2, ID: "dc-b"}}})
+	h.Append(2, &event.Event{Time: 2, Term: 2, Mutations: []event.Mutation{{Op: event.OpDel, Key: []byte("k"), Version: event.Version{Time: 2, Cluster: 2}}}})
+	for {
+		item, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			if id := item.Names.ID(item.Event.Mutations[0].Version.Cluster); id != "dc-b" {
+				t.Fatalf("cluster 2 is %q", id)
+			}
+			break
+		}
+	}
+	if n := c.Nodes[0].Streams(); n != 1 {
+		t.Fatalf("it took %d streams, want 1", n)
+	}
+}
+
 // Only applied entries are served: what is in the log beyond that stays there.
 func TestNeverAheadOfApply(t *testing.T) {
 	h := feedtest.NewHistory()
 	h.Fill(2, 30)
 	c := feedtest.NewCell(t, h, 1)
-	c.Nodes[0].Replica.Lag = 10
+	c.Nodes[0].Replica.Hold(20)
 	all := h.Stamps()
 	got := collect(t, open(t, c, feed.Earliest(), false), -1)
 	same(t, got, all[:len(got)])
@@ -255,6 +288,7 @@ func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
 	for range 6 { // whichever replica is asked first
 		same(t, collect(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 5}), false), -1), after(all, 5))
 		same(t, collect(t, open(t, c, feed.Earliest(), false), -1), all)
+		same(t, collect(t, open(t, c, feed.Earliest(), true), len(all)), all)
 	}
 	c.Nodes[0].Replica.TruncateBare(55)
 	for range 4 {
@@ -271,6 +305,146 @@ func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
 	if problem, ok := errors.AsType[*feed.Error](err); err == nil || ok && problem.Kind == feed.Compacted {
 		t.Fatalf("got %v while a replica that may have the position is down", err)
 	}
+}
+
+// The log is truncated under a stream: it goes on at a replica that has what follows, and is compacted only if none has.
+func TestTruncatedUnderAStream(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 20)
+	c := feedtest.NewCell(t, h, 2)
+	leader, follower := c.Nodes[0], c.Nodes[1]
+	r := open(t, c, feed.Latest(), true)
+	if item, err := r.Next(); err != nil || item.Bookmark.Index != 20 || follower.Streams() != 1 {
+		t.Fatal(item, err, follower.Streams())
+	}
+	follower.Replica.Hold(20)
+	h.Fill(2, 40)
+	follower.Replica.TruncateBare(50)
+	follower.Replica.Hold(0)
+	want := after(h.Stamps(), 20)
+	same(t, collect(t, r, len(want)), want)
+	if leader.Streams() != 1 {
+		t.Fatalf("%d streams of the leader", leader.Streams())
+	}
+
+	leader.Replica.Hold(60)
+	follower.Replica.Hold(60)
+	h.Fill(2, 40)
+	leader.Replica.TruncateBare(80)
+	follower.Replica.TruncateBare(90)
+	leader.Replica.Hold(0)
+	follower.Replica.Hold(0)
+	oldest := event.Position{}
+	for _, st := range h.Stamps() {
+		if st.Position.Index <= 80 {
+			oldest = st.Position
+		}
+	}
+	if p := fails(t, r, feed.Compacted); p.Oldest != oldest {
+		t.Fatalf("the oldest left is %s, want %s", p.Oldest, oldest)
+	}
+}
+
+// What a server says of a stream that it can't go on with has its kind in the status, for clients of every language.
+func TestProblemTravelsInTheStatus(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 20)
+	c := feedtest.NewCell(t, h, 1)
+	conn, err := grpc.NewClient(c.Nodes[0].Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := feedpb.NewFeedClient(conn)
+	problem := func(req *feedpb.SubscribeRequest, met func()) (*feedpb.Problem, codes.Code) {
+		stream, err := client.Subscribe(t.Context(), req)
+		for err == nil {
+			if _, err = stream.Recv(); err == nil && met != nil {
+				met()
+				met = nil
+			}
+		}
+		for _, detail := range status.Convert(err).Details() {
+			return detail.(*feedpb.Problem), status.Code(err)
+		}
+		t.Fatalf("%v: a status without detail", err)
+		return nil, 0
+	}
+	at := func(term, index uint64) *feedpb.SubscribeRequest_At {
+		return &feedpb.SubscribeRequest_At{At: &feedpb.Position{Term: term, Index: index}}
+	}
+	request := func() *feedpb.SubscribeRequest {
+		return &feedpb.SubscribeRequest{Namespace: "default", Partition: 3, Follow: true}
+	}
+
+	req := request()
+	req.From = &feedpb.SubscribeRequest_Latest{Latest: true}
+	p, code := problem(req, func() {
+		c.Nodes[0].Replica.Hold(20)
+		h.Fill(2, 40)
+		c.Nodes[0].Replica.TruncateBare(50)
+		c.Nodes[0].Replica.Hold(0)
+	})
+	if p.Kind != feedpb.Problem_COMPACTED || code != codes.OutOfRange || p.Oldest.GetIndex() != 50 {
+		t.Errorf("truncated under the stream: %v %v", p, code)
+	}
+	req = request()
+	req.From = at(2, 9999)
+	if p, code := problem(req, nil); p.Kind != feedpb.Problem_AHEAD || code != codes.OutOfRange || p.Applied != 60 {
+		t.Errorf("ahead: %v %v", p, code)
+	}
+	req.From = at(9, 55)
+	if p, code := problem(req, nil); p.Kind != feedpb.Problem_MISMATCH || code != codes.FailedPrecondition {
+		t.Errorf("mismatch: %v %v", p, code)
+	}
+	req.Partition = 4
+	if p, code := problem(req, nil); p.Kind != feedpb.Problem_UNKNOWN || code != codes.NotFound {
+		t.Errorf("unknown: %v %v", p, code)
+	}
+	stream, err := client.Subscribe(t.Context(), request())
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("no starting point: %v", err)
+	}
+}
+
+// Who reads to the end gets what the leader has applied, though a follower is behind; who follows spares the leader.
+func TestWhichReplica(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 60)
+	c := feedtest.NewCell(t, h, 3)
+	c.Nodes[1].Replica.Hold(30)
+	c.Nodes[2].Replica.Hold(30)
+	for range 8 {
+		same(t, collect(t, open(t, c, feed.Earliest(), false), -1), h.Stamps())
+		same(t, collect(t, open(t, c, feed.At(event.Position{Term: 2, Index: 1}), false), -1), h.Stamps())
+	}
+	before := c.Nodes[0].Streams()
+	for range 8 {
+		collect(t, open(t, c, feed.Earliest(), true), 1)
+	}
+	if n := c.Nodes[0].Streams(); n != before {
+		t.Fatalf("%d streams that follow went to the leader", n-before)
+	}
+}
+
+func TestTooManyStreams(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 3)
+	c := feedtest.NewCell(t, h, 1)
+	c.Nodes[0].Stop()
+	c.Nodes[0].Options.MaxStreams = 1
+	c.Nodes[0].Start(c.Nodes[0].Address)
+	first := open(t, c, feed.Earliest(), true)
+	collect(t, first, 2)
+	_, err := openConfig(t, c, feed.Config{GiveUp: 50 * time.Millisecond}).Next()
+	if err == nil || !strings.Contains(err.Error(), "1 streams are served already") {
+		t.Fatalf("got %v", err)
+	}
+	h.Set(2, "k", "v")
+	collect(t, first, 1)
 }
 
 // Entries that are no events may be truncated from before a position without making it unreadable.
@@ -367,7 +541,7 @@ func TestResumeOnAReplicaThatIsBehind(t *testing.T) {
 	h := feedtest.NewHistory()
 	h.Fill(2, 60)
 	c := feedtest.NewCell(t, h, 2)
-	c.Nodes[1].Replica.Lag = 30
+	c.Nodes[1].Replica.Hold(30)
 	last := h.Stamps()[len(h.Stamps())-1]
 	for range 5 {
 		r := open(t, c, feed.After(last.Position, last.Chain), true)

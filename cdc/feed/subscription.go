@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -23,6 +24,7 @@ type subscription struct {
 	count   uint32
 	sent    time.Time // when the last batch or bookmark went out
 	batch   time.Time // when the last batch went out
+	names   int       // how many cluster numbers the reader knows of
 }
 
 func (s *subscription) name() string { return fmt.Sprintf("%s-%d", s.req.Namespace, s.req.Partition) }
@@ -54,6 +56,7 @@ func (s *subscription) serve(ctx context.Context) error {
 }
 
 func (s *subscription) sendBase(c *cursor, st State) error {
+	s.names = len(c.names)
 	return s.send(&feedpb.SubscribeResponse{Body: &feedpb.SubscribeResponse_Base{Base: &feedpb.Base{
 		Cluster: c.stamp.Cluster, Namespace: c.stamp.Namespace, Partition: c.stamp.Partition,
 		Prev: toPB(c.stamp.Position), PrevChain: c.stamp.Chain[:], Names: c.names, Oldest: toPB(st.Oldest.LastEvent),
@@ -93,13 +96,13 @@ func (s *subscription) copy(ctx context.Context, c *cursor, want event.Position,
 			}
 		}
 	}
-	return s.flush(c.stamp.Chain)
+	return s.flush(c, c.stamp.Chain)
 }
 
 // report sends what there is, a bookmark if there is nothing: on a long way without events too, the reader hears of its stream.
 func (s *subscription) report(c *cursor) error {
 	if s.count > 0 {
-		return s.flush(c.stamp.Chain)
+		return s.flush(c, c.stamp.Chain)
 	}
 	s.sent = time.Now()
 	mark := &feedpb.Bookmark{Position: toPB(c.at), Time: s.sent.UnixNano()}
@@ -108,7 +111,7 @@ func (s *subscription) report(c *cursor) error {
 
 // overtaken answers a reader that was too slow: the log was truncated under it.
 func (s *subscription) overtaken(ctx context.Context, c *cursor) error {
-	if err := s.flush(c.stamp.Chain); err != nil {
+	if err := s.flush(c, c.stamp.Chain); err != nil {
 		return err
 	}
 	st, err := s.src.State()
@@ -122,7 +125,7 @@ func (s *subscription) overtaken(ctx context.Context, c *cursor) error {
 // add puts the event that the cursor stands at into the batch. A batch that is full without it goes out first.
 func (s *subscription) add(c *cursor, data []byte) error {
 	if s.count > 0 && len(s.records)+len(data) > batchBytes {
-		if err := s.flush(c.stamp.PrevChain); err != nil {
+		if err := s.flush(c, c.stamp.PrevChain); err != nil {
 			return err
 		}
 	}
@@ -145,13 +148,16 @@ func (s *subscription) batchSize(first int) int {
 }
 
 // flush sends the batch, after whose last event the chain is the one given.
-func (s *subscription) flush(chain event.Chain) error {
+func (s *subscription) flush(c *cursor, chain event.Chain) error {
 	if s.count == 0 {
 		return nil
 	}
 	s.server.metrics.Events.Add(uint64(s.count))
 	s.server.metrics.Bytes.Add(uint64(len(s.records)))
 	batch := &feedpb.Batch{Records: s.records, Chain: chain[:], Count: s.count}
+	if len(c.names) > s.names {
+		batch.Names, s.names = slices.Clone(c.names), len(c.names)
+	}
 	s.records, s.count = nil, 0
 	err := s.send(&feedpb.SubscribeResponse{Body: &feedpb.SubscribeResponse_Batch{Batch: batch}})
 	s.sent = time.Now()

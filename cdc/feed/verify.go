@@ -39,6 +39,9 @@ func (in *incoming) left() bool { return in.taken < len(in.chains) }
 // check takes a batch, if everything in it is right.
 func (in *incoming) check(b *feedpb.Batch) error {
 	in.records, in.chains, in.taken = b.Records, in.chains[:0], 0
+	if len(b.Names) > 0 {
+		in.names = append(in.names[:0], b.Names...)
+	}
 	st := in.stamp
 	for rest := b.Records; len(rest) > 0; {
 		position, prev, data, more, err := takeRecord(rest)

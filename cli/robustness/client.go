@@ -3,6 +3,7 @@ package robustness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ func (c *Client) Close() { _ = c.redis.Close() }
 // errNotRun: the command certainly had no effect and will have none.
 var errNotRun = errors.New("robustness: the command was not run")
 
-// Run sends a command. The error is errNotRun, wrapped with the reason; everything else that goes wrong is an unknown outcome.
+// Run sends a command. The error is errNotRun, wrapped with the reason; everything else that goes wrong is an unknown
+// outcome, for which Output.Why tells the reason.
 func (c *Client) Run(ctx context.Context, in Input) (Output, error) {
 	key := c.prefix + in.Key
 	var out Output
@@ -75,14 +77,14 @@ func classify(err error) (Output, error) {
 		}
 		for _, r := range refusals {
 			if strings.HasPrefix(text, r) {
-				return Output{}, errors.Join(errNotRun, err)
+				return Output{}, fmt.Errorf("%w: %w", errNotRun, err)
 			}
 		}
-		return Output{Unknown: true}, nil
+		return Output{Unknown: true, Why: text}, nil
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return Output{}, errors.Join(errNotRun, err)
+		return Output{}, fmt.Errorf("%w: %w", errNotRun, err)
 	}
-	return Output{Unknown: true}, nil
+	return Output{Unknown: true, Why: err.Error()}, nil
 }

@@ -8,6 +8,7 @@
 //	history.go   what each client asked and got, with times; unknown outcomes included
 //	client.go    one client's commands over a real connection, and what its errors mean
 //	workload.go  concurrent clients on few keys
+//	probe.go     reads that a paused node finds when it goes on
 //	faults.go    kill -9 and pauses of processes, each gated by the progress of the clients
 //	feed.go      zankv-cdc tail as a process, its lines checked and folded
 //	store.go     the store's content and checksums, read over its public interfaces

@@ -98,15 +98,32 @@ func (f *Faults) killLeader(ctx context.Context) error {
 	return f.restart(ctx, n)
 }
 
-// pauseLeader stops a leader's clock, so to speak: when it goes on, others lead, and it must not answer from its old state.
+// probes is how many connections ask a paused leader.
+const probes = 60
+
+// pauseLeader stops a leader's clock, so to speak: when it goes on, others lead, and it must not answer from its old state
+// what it was asked meanwhile.
 func (f *Faults) pauseLeader(ctx context.Context) error {
 	n, err := f.leader(ctx)
 	if err != nil {
 		return err
 	}
+	p, err := f.Workload.OpenProbes(n.Bound(f.Cluster.Namespace), probes)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
 	n.Signal(syscall.SIGSTOP)
 	err = f.progress(ctx, during)
+	if err == nil {
+		err = p.Ask()
+	}
 	n.Signal(syscall.SIGCONT)
+	if err != nil {
+		return err
+	}
+	answered, err := p.Collect()
+	f.Logf("%s paused: %d of %d probes answered", n.Name, answered, probes)
 	return err
 }
 

@@ -35,6 +35,7 @@ type Input struct {
 type Output struct {
 	// Unknown: it may or may not have taken effect, at any time after it was sent.
 	Unknown bool
+	Why     string
 	// Absent: GET found nothing.
 	Absent bool
 	Value  string // GET

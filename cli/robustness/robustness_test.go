@@ -29,6 +29,16 @@ const (
 
 var rounds = flag.Int("rounds", 3, "how often each fault happens")
 
+// quiet keeps what go-redis says about connections that are refused out of the tests' output.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(quiet{})
+	os.Exit(m.Run())
+}
+
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	s := rand.Uint64N(1_000_000_000)
@@ -66,7 +76,7 @@ func TestKillProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, c.Logs())
 	}
-	t.Logf("%d commands answered, %d on keys in competition, refusals: %v", w.acked.Load(), len(w.mu.history), w.Refusals())
+	t.Logf("%d commands answered, %d on keys in competition; what clients met:\n%s", w.acked.Load(), len(w.mu.history), w.Troubles())
 
 	reader := connector(c)(0, 0)
 	defer reader.Close()
@@ -80,6 +90,9 @@ func TestKillProcesses(t *testing.T) {
 	t.Logf("histories of %d keys checked in %v", len(w.Keys()), time.Since(began).Round(time.Millisecond))
 	checkAgreement(t, ctx, c, w, tails)
 	if err := c.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := c.Alarms(); err != nil {
 		t.Error(err)
 	}
 }
@@ -104,7 +117,7 @@ func artifacts(t *testing.T) string {
 
 func startCluster(t *testing.T, ctx context.Context) *processes.Cluster {
 	t.Helper()
-	bin, err := processes.Build(t.TempDir(), false)
+	bin, err := processes.Build(t.TempDir(), processes.Race)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,10 @@ package robustness
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -37,14 +37,18 @@ type Workload struct {
 		maybe map[string]string
 		// expiring are keys that were written with an expiry.
 		expiring int
-		refused  map[string]int
+		// troubles are the errors that clients met, and how often each came.
+		troubles map[string]int
 	}
 }
 
 const (
-	keySlots  = 6   // keys in use at a time
-	keyShare  = 250 // commands for each key
-	keptEvery = 8   // one command in so many writes a key of its own
+	keySlots = 6   // keys in use at a time
+	keyShare = 250 // commands for each key
+	// unknownShare is what an unknown outcome counts for: each one may have happened at any later time, so few of them
+	// make a history hard to decide.
+	unknownShare = 25
+	keptEvery    = 8 // one command in so many writes a key of its own
 )
 
 // keySlot is one key in use: the count of commands that it has had in all its lives.
@@ -53,7 +57,7 @@ type keySlot struct{ used atomic.Int64 }
 // NewWorkload has not begun.
 func NewWorkload(seed uint64, clients int, connect func(node, kind int) *Client) *Workload {
 	w := &Workload{Connect: connect, Seed: seed, Clients: clients, began: time.Now(), changed: make(chan struct{}, 1)}
-	w.mu.kept, w.mu.maybe, w.mu.refused = map[string]string{}, map[string]string{}, map[string]int{}
+	w.mu.kept, w.mu.maybe, w.mu.troubles = map[string]string{}, map[string]string{}, map[string]int{}
 	return w
 }
 
@@ -106,15 +110,26 @@ func (s *session) connect() {
 // compete runs one command on a key that others use too.
 func (s *session) compete(n int) {
 	slot := s.rng.IntN(keySlots)
-	life := s.keys[slot].used.Add(1) / keyShare
-	in := Input{Op: drawOp(s.rng), Key: fmt.Sprintf("r:%d:%d", slot, life)}
+	s.keys[slot].used.Add(1)
+	in := Input{Op: drawOp(s.rng), Key: s.currentKey(slot)}
 	if in.Op == Set || in.Op == SetNX {
 		in.Value = strconv.Itoa(s.id*1_000_000 + n) // a number, so that INCR has something to do, and nobody else's
 		if s.rng.IntN(4) == 0 {
 			in.Value = "v" + in.Value
 		}
 	}
-	_ = s.rec.Do(in, s.send) // what wasn't run isn't in the history
+	_ = s.rec.Do(in, func(in Input) (Output, error) { // what wasn't run isn't in the history
+		out, err := s.send(in)
+		if out.Unknown {
+			s.keys[slot].used.Add(unknownShare)
+		}
+		return out, err
+	})
+}
+
+// currentKey is the key that a slot holds now.
+func (w *Workload) currentKey(slot int) string {
+	return fmt.Sprintf("r:%d:%d", slot, w.keys[slot].used.Load()/keyShare)
 }
 
 func drawOp(rng *rand.Rand) Op {
@@ -167,6 +182,7 @@ func (s *session) send(in Input) (Output, error) {
 	case err != nil:
 		s.moveOn(err)
 	case out.Unknown:
+		s.trouble("unknown outcome: " + out.Why)
 		s.connect()
 	default:
 		s.count()
@@ -176,11 +192,7 @@ func (s *session) send(in Input) (Output, error) {
 
 // moveOn waits a moment, so that a cluster without leaders isn't hammered, and takes the next node.
 func (s *session) moveOn(err error) {
-	if errors.Is(err, errNotRun) {
-		s.mu.Lock()
-		s.mu.refused[err.Error()]++
-		s.mu.Unlock()
-	}
+	s.trouble(err.Error())
 	timer := time.NewTimer(time.Duration(5+s.rng.IntN(20)) * time.Millisecond)
 	<-timer.C
 	s.connect()
@@ -202,17 +214,30 @@ func (w *Workload) Progress(ctx context.Context, commands int64) error {
 		select {
 		case <-w.changed:
 		case <-ctx.Done():
-			return fmt.Errorf("robustness: %d of %d commands were answered; refusals: %v: %w", w.acked.Load()-start, commands, w.Refusals(), ctx.Err())
+			return fmt.Errorf("robustness: %d of %d commands were answered; what clients met:\n%s: %w", w.acked.Load()-start, commands, w.Troubles(), ctx.Err())
 		}
 	}
 	return nil
 }
 
-// Refusals are the errors of commands that were not run, and how often each came.
-func (w *Workload) Refusals() map[string]int {
+// addresses are what the texts of network errors differ by.
+var addresses = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+func (w *Workload) trouble(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.mu.refused)
+	w.mu.troubles[addresses.ReplaceAllString(text, "node")]++
+}
+
+// Troubles are the errors that clients met, one a line, with how often each came.
+func (w *Workload) Troubles() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := ""
+	for _, t := range slices.Sorted(maps.Keys(w.mu.troubles)) {
+		text += fmt.Sprintf("%6d × %s\n", w.mu.troubles[t], t)
+	}
+	return text
 }
 
 // Keys are the keys that clients competed for.

@@ -7,7 +7,7 @@ import (
 )
 
 // maxMessage bounds one gRPC message: the largest command, or the largest event, with room around it.
-const maxMessage = 96 << 20
+const maxMessage = 256 << 20
 
 // services are the node's gRPC services.
 func (n *Node) services() *grpc.Server {

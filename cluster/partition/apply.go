@@ -58,10 +58,16 @@ func (r *Replica) applyEntry(e *raftpb.Entry, confState []byte) error {
 	return r.apply.Event(pos, ev)
 }
 
-// ownBatch finds the batch that this replica proposed as an entry, and settles those whose index went to another entry.
+// ownBatch finds the batch that this replica proposed as an entry, and settles those that never will be one: their index went
+// to another entry, or an entry of a later term was committed before it. Terms never fall within a log, so that nothing of an
+// earlier term comes after that entry. (And it must be settled then: when this replica leads again over a shorter log than it
+// once had, its new batches get lower indexes than these.)
 func (r *Replica) ownBatch(e *raftpb.Entry) *batch {
-	for len(r.flight) > 0 && r.flight[0].index <= e.Index {
+	for len(r.flight) > 0 {
 		b := r.flight[0]
+		if b.index > e.Index && b.proposal.Term >= e.Term {
+			return nil
+		}
 		r.flight = r.flight[1:]
 		happened := b.index == e.Index && b.proposal.Term == e.Term
 		r.settled = append(r.settled, settlement{batch: b, happened: happened})

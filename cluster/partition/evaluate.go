@@ -73,7 +73,7 @@ func (r *Replica) admits(l *lane, req *command.Request) bool {
 		return false
 	}
 	if spec.Flags&command.Barrier != 0 {
-		return r.flights == 0 && r.open == nil
+		return r.flights == 0 && (r.open == nil || r.open.empty())
 	}
 	if spec.Scope != command.ScopeKeys {
 		return l.open == 0

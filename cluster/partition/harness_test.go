@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ type member struct {
 	replica  *Replica
 	stop     context.CancelFunc
 	running  sync.WaitGroup
-	engines  []*mem.Engine
+	engine   atomic.Pointer[mem.Engine] // of the store
 }
 
 // cluster is a group of replicas on loopback, over engines in memory that lose what wasn't flushed.
@@ -44,6 +45,32 @@ type cluster struct {
 	addrs   sync.Map // transport.NodeID → string
 	members []*member
 	tune    func(*Options)
+	// cuts holds the pairs [2]transport.NodeID{from, to} whose messages are lost.
+	cuts sync.Map
+}
+
+// isolate cuts a member off from all others, or lets it back.
+func (c *cluster) isolate(m *member, cut bool) {
+	for _, other := range c.members {
+		if other != m {
+			c.cut(m, other, cut)
+			c.cut(other, m, cut)
+		}
+	}
+}
+
+func (c *cluster) cut(from, to *member, cut bool) {
+	pair := [2]transport.NodeID{from.id, to.id}
+	if cut {
+		c.cuts.Store(pair, true)
+	} else {
+		c.cuts.Delete(pair)
+	}
+}
+
+func (c *cluster) isCut(from, to transport.NodeID) bool {
+	_, cut := c.cuts.Load([2]transport.NodeID{from, to})
+	return cut
 }
 
 func newCluster(t *testing.T, size int, tune func(*Options)) *cluster {
@@ -65,9 +92,16 @@ func newCluster(t *testing.T, size int, tune func(*Options)) *cluster {
 	return c
 }
 
-func (m *member) Deliver(from transport.NodeID, msgs []transport.Message) { m.node.Deliver(from, msgs) }
-func (m *member) Unreachable(to transport.NodeID)                         { m.node.Unreachable(to) }
-func (m *member) BeginSnapshot(_ transport.NodeID, h transport.SnapshotHeader) (string, bool, error) {
+func (m *member) Deliver(from transport.NodeID, msgs []transport.Message) {
+	if !m.c.isCut(from, m.id) {
+		m.node.Deliver(from, msgs)
+	}
+}
+func (m *member) Unreachable(to transport.NodeID) { m.node.Unreachable(to) }
+func (m *member) BeginSnapshot(from transport.NodeID, h transport.SnapshotHeader) (string, bool, error) {
+	if m.c.isCut(from, m.id) {
+		return "", false, nil
+	}
 	dir, err := m.node.IncomingDir(h.Group)
 	return dir, err == nil, err
 }
@@ -122,11 +156,24 @@ func (m *member) start() {
 }
 
 func (m *member) openEngine(dir string) (engine.Engine, error) {
-	e, err := mem.Open(dir, mem.Options{})
-	if err == nil {
-		m.engines = append(m.engines, e)
+	e, err := mem.Open(dir, mem.Options{CrashPoints: true})
+	if err == nil && filepath.Base(dir) == storeDir {
+		m.engine.Store(e)
 	}
 	return e, err
+}
+
+// crash ends the member as kill -9 does: of its store it keeps what pick chooses among the states since the last flush.
+func (m *member) crash(pick func(n int) int) {
+	m.t.Helper()
+	m.stop()
+	m.running.Wait()
+	survived := filepath.Join(m.dir, "survived")
+	must(m.t, m.engine.Load().Crash(survived, pick))
+	m.shutdown()
+	live := filepath.Join(m.dir, "default-0", storeDir)
+	must(m.t, os.RemoveAll(live))
+	must(m.t, os.Rename(survived, live))
 }
 
 // shutdown ends the member as a process does on SIGTERM.
@@ -156,14 +203,22 @@ func (c *cluster) leader() *member {
 	c.t.Helper()
 	var found *member
 	eventually(c.t, "a leader serves", func() bool {
-		for _, m := range c.members {
-			if m.replica != nil && m.replica.Leading() {
-				found = m
-				return true
-			}
-		}
-		return false
+		found = c.serving()
+		return found != nil
 	})
+	return found
+}
+
+// serving is who serves in the latest term, nil if nobody does.
+func (c *cluster) serving() (found *member) {
+	for _, m := range c.members {
+		if m.replica == nil || !m.replica.Leading() {
+			continue
+		}
+		if found == nil || m.replica.Leadership().Term > found.replica.Leadership().Term {
+			found = m
+		}
+	}
 	return found
 }
 

@@ -22,7 +22,7 @@ func (v *flightView) Meta(key []byte) (event.Meta, bool, error) {
 		m, ok := after(&at.batch.ev.Mutations[at.mutation])
 		return m, ok, nil
 	}
-	m, buf, ok, err := v.r.store.LoadMeta(v.buf[:0], key)
+	m, buf, ok, err := v.r.store.Meta(v.buf[:0], key)
 	if err == nil && !ok && v.r.replicates {
 		m, buf, ok, err = v.r.store.Tombstone(buf[:0], key)
 	}

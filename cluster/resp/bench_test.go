@@ -50,7 +50,7 @@ func benchPipelines(b *testing.B, cmd string) {
 }
 
 // BenchmarkRedisBenchmark compares with redis-server under redis-benchmark: 50 clients, GET and SET, pipelines of 1 and 16. It runs each
-// once, whatever b.N, and reports requests per second and the ratio.
+// five times, whatever b.N, and reports requests per second and the ratio.
 func BenchmarkRedisBenchmark(b *testing.B) {
 	if os.Getenv("RESP_BENCH") == "" {
 		b.Skip("set RESP_BENCH=1: takes half a minute")
@@ -60,7 +60,12 @@ func BenchmarkRedisBenchmark(b *testing.B) {
 	for _, test := range []string{"get", "set"} {
 		for _, pipeline := range []string{"1", "16"} {
 			b.Run(test+"/"+pipeline, func(b *testing.B) {
-				a, z := redisBenchmark(b, ours, test, pipeline), redisBenchmark(b, theirs, test, pipeline)
+				// Turn and turn about: on a machine with other work, neighbouring runs compare best.
+				var a, z float64
+				for range 5 {
+					a += redisBenchmark(b, ours, test, pipeline) / 5
+					z += redisBenchmark(b, theirs, test, pipeline) / 5
+				}
 				b.ReportMetric(a, "ours/s")
 				b.ReportMetric(z, "redis/s")
 				b.ReportMetric(a/z, "ratio")
@@ -73,9 +78,9 @@ var perSecond = regexp.MustCompile(`"([0-9.]+)"`)
 
 func redisBenchmark(b *testing.B, addr, test, pipeline string) float64 {
 	host, port := splitAddr(b, addr)
-	n := "200000"
+	n := "30000"
 	if pipeline == "16" {
-		n = "1000000"
+		n = "200000"
 	}
 	out, err := exec.Command("redis-benchmark", "-h", host, "-p", port, "-t", test, "-P", pipeline, "-c", "50", "-n", n, "-r", "100000", "-d", "128", "--csv").Output()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,6 +173,9 @@ func (c *conn) fill() bool {
 		return false
 	}
 	c.active.Store(c.srv.tick.Load())
+	// Others that are ready go first: by then this client may have sent its next command, and the read needn't park. Without other
+	// work it costs next to nothing.
+	runtime.Gosched()
 	n, err := c.nc.Read(c.buf[len(c.buf):cap(c.buf)])
 	c.active.Store(busy)
 	if n <= 0 || c.srv.stopping.Load() {

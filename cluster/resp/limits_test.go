@@ -38,9 +38,9 @@ func TestDeclaredLengthsCostNothing(t *testing.T) {
 	n := newCluster(t, 1, func(o *Options) { o.MaxBulk, o.MaxQuery = 512<<20, 600<<20 }, oneNamespace(1)).nodes[0]
 	before := heap()
 	for range 100 {
-		dial(t, n.addr[NamespacePort]).send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nabc")
+		dial(t, n.addr[NamespacePort]).send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n" + strings.Repeat("x", 8000))
 	}
-	eventually(t, "all connections have read it", func() bool { return n.srv.Stats().NetInBytes >= 100*35 })
+	eventually(t, "all connections have read it", func() bool { return n.srv.Stats().NetInBytes >= 100*8032 })
 	if grown := heap() - before; grown > 16<<20 || n.srv.Stats().BufferBytes > 1<<20 {
 		t.Errorf("heap grew by %d bytes, %d of buffers", grown, n.srv.Stats().BufferBytes)
 	}
@@ -101,6 +101,39 @@ func TestClientThatStopsReading(t *testing.T) {
 	}
 	c.want("+PONG\r\n", "PING")
 	eventually(t, "its buffers are given back", func() bool { return n.srv.Stats().BufferBytes < 4<<20 })
+}
+
+// TestRepliesHeldBehindAWrite: what other partitions answer while a write waits is bounded too.
+func TestRepliesHeldBehindAWrite(t *testing.T) {
+	ns := oneNamespace(2)
+	cl := newCluster(t, 1, nil, ns)
+	n := cl.nodes[0]
+	slow, big := keyIn(ns, 0, "slow"), keyIn(ns, 1, "big")
+	c := dial(t, n.addr[NamespacePort])
+	c.do("SET", big, strings.Repeat("x", 1<<20))
+	entered, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	fault := func(*command.Request) command.Outcome {
+		once.Do(func() { close(entered) })
+		<-release
+		return command.Answered
+	}
+	cl.parts[ns.Name][0].fault.Store(&fault)
+	before := heap()
+	c.send(encode("SET", slow, "v") + strings.Repeat(encode("GET", big), 100))
+	<-entered
+	if grown := heap() - before; grown > 32<<20 {
+		t.Errorf("heap grew by %d bytes", grown)
+	}
+	close(release)
+	if got := c.reply(); got != "+OK\r\n" {
+		t.Errorf("got %q", got)
+	}
+	for range 100 {
+		if got := c.reply(); len(got) < 1<<20 {
+			t.Fatalf("got %q", got)
+		}
+	}
 }
 
 func TestMaxClients(t *testing.T) {

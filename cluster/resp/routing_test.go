@@ -212,6 +212,24 @@ func TestNoLeader(t *testing.T) {
 	shared.want("-ERR_CLUSTER_CHANGED: namespace is not found : ERR handle command GET, nosuch:t:k\r\n", "GET", "nosuch:t:k")
 }
 
+// TestNodesThatDisagree: a node that counts other partitions, or doesn't know the namespace, refuses what was routed by another's
+// count; nothing is run.
+func TestNodesThatDisagree(t *testing.T) {
+	ns := oneNamespace(2)
+	cl := newCluster(t, 2, func(o *Options) { o.RetryFor = 20 * time.Millisecond }, ns)
+	c := dial(t, cl.nodes[0].addr[NamespacePort])
+	k := keyIn(ns, 1, "k")
+	for _, other := range []*Namespace{oneNamespace(3), nil} {
+		cl.nodes[1].sees.Store(&other)
+		c.want("-"+noLeader+"\r\n", "SET", k, "1")
+	}
+	cl.nodes[1].sees.Store(nil)
+	c.want("$-1\r\n", "GET", k)
+	if s := cl.nodes[1].srv.Stats(); s.Served != 1 {
+		t.Errorf("%d requests were served, want 1", s.Served)
+	}
+}
+
 func TestSharedPort(t *testing.T) {
 	cl := newCluster(t, 3, nil, oneNamespace(4), &Namespace{Name: "other", Partitions: 2, Hash: HashMurmur3, Forward: true})
 	c := dial(t, cl.nodes[0].addr[SharedPort])

@@ -100,9 +100,11 @@ func (a *Apply) putMark(index uint64) {
 //
 // Reads by other goroutines never go backward, whether the cache or the engine answers them:
 //
-//   - before the write, the cached rows that it changes are taken out: a reader that then finds the new row in the engine can't be
-//     followed by one that finds the old row in the cache;
-//   - after it, the new ones go in, and then the state is published: who has seen the state reads rows at least as new.
+//   - before the write, readers are turned from the cache to the engine: a reader that finds the new row in the engine (a
+//     snapshot's reads always go there) can't be followed by one that finds the old row in the cache. Who has chosen the cache
+//     before that began before the write, and may answer with what was true then;
+//   - after it, the new rows go in, readers are turned back, and then the state is published: who has seen the state reads rows
+//     at least as new.
 func (a *Apply) Commit() error {
 	if a.err != nil {
 		return a.err
@@ -113,12 +115,12 @@ func (a *Apply) Commit() error {
 	a.key = append(a.key[:0], famOwn, ownState)
 	a.row = appendState(a.row[:0], &a.state)
 	a.batch.Put(a.key, a.row)
-	epoch := a.invalidate()
+	a.s.epoch.Store(0)
 	if err := a.s.engine.Write(&a.batch); err != nil {
 		a.err = fmt.Errorf("store: write %d entries up to %s to %s: %w", a.count, a.state.Applied, a.s.id, err)
 		return a.err
 	}
-	a.refresh(epoch)
+	a.refresh()
 	published := a.state
 	a.s.state.Store(&published)
 	a.reset()
@@ -134,33 +136,20 @@ func (a *Apply) reset() {
 	a.open, a.dropped, a.count = false, false, 0
 }
 
-// invalidate takes the rows that the batch changes out of the cache.
-func (a *Apply) invalidate() (epoch uint64) {
-	epoch = a.s.epoch.Load()
-	if epoch == 0 {
-		return 0
-	}
-	if a.dropped {
-		epoch = a.s.cache.newEpoch()
-		a.s.epoch.Store(epoch)
-		return epoch
-	}
-	rep := a.batch.Rep()
-	for _, r := range a.rows {
-		a.key = appendCacheKey(a.key[:0], epoch, rep[r.key:r.keyEnd])
-		a.s.cache.rows.Del(a.key)
-	}
-	return epoch
-}
-
-// refresh puts them in again, as they are now. A key that was changed twice ends with its last row, as in the engine.
-func (a *Apply) refresh(epoch uint64) {
-	if epoch == 0 {
+// refresh brings the cache up to date with the batch. A key that was changed twice ends with its last row, as in the engine.
+func (a *Apply) refresh() {
+	s := a.s
+	if s.caching == 0 {
 		return
 	}
-	rep := a.batch.Rep()
-	for _, r := range a.rows {
-		a.key = appendCacheKey(a.key[:0], epoch, rep[r.key:r.keyEnd])
-		a.s.cache.put(a.key, rep[r.row:r.rowEnd])
+	if a.dropped {
+		s.caching = s.cache.newEpoch()
+	} else {
+		rep := a.batch.Rep()
+		for _, r := range a.rows {
+			a.key = appendCacheKey(a.key[:0], s.caching, rep[r.key:r.keyEnd])
+			s.cache.put(a.key, rep[r.row:r.rowEnd])
+		}
 	}
+	s.epoch.Store(s.caching)
 }

@@ -21,7 +21,7 @@
 // and Before.Value for OpExpireAt and OpPersist; Prev for a key that is absent but has a tombstone above the watermark; Count and
 // Before.Expiring for OpRange, evaluated with nothing in flight; generations that never come twice for a key.
 //
-// Concurrency: Apply, SetCaching, LoadMeta, Clean and TrimMarks are for the one goroutine that applies. All else may be called from any
+// Concurrency: Apply, SetCaching, Clean and TrimMarks are for the one goroutine that applies. All else may be called from any
 // goroutine at any time; closing the engine is the caller's, when they are done.
 //
 // Crash safety: nothing here is durable before a Flush that began after its Commit has returned (or a Checkpoint). The commit point is

@@ -15,9 +15,11 @@ type Store struct {
 	id     Identity
 	cache  *Cache
 
-	// epoch is the store's in the cache, 0 while it doesn't cache. Written by the goroutine that applies.
-	epoch atomic.Uint64
-	state atomic.Pointer[State]
+	// caching is the store's epoch in the cache, 0 while it doesn't cache; of the goroutine that applies. epoch is the same
+	// for everyone else, and 0 also while rows are being written.
+	caching uint64
+	epoch   atomic.Uint64
+	state   atomic.Pointer[State]
 	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
 	sweep struct{ job, at []byte }
 }
@@ -62,28 +64,20 @@ func (s *Store) State() State { return *s.state.Load() }
 // applies. Readers that run meanwhile are right either way: one that has taken the old epoch began before this call,
 // and finds at worst a row that was current then.
 func (s *Store) SetCaching(on bool) {
-	if !on || s.cache == nil {
-		s.epoch.Store(0)
-		return
+	s.caching = 0
+	if on && s.cache != nil {
+		s.caching = s.cache.newEpoch()
 	}
-	s.epoch.Store(s.cache.newEpoch())
+	s.epoch.Store(s.caching)
 }
 
 // Meta reads a key's meta row, expired or not, from the cache or the engine. It uses buf's memory from its start and returns
 // it, grown if it had to; m.Value points into it. It allocates nothing when buf holds key and row. Any goroutine.
+//
+// It doesn't put what it found in the engine into the cache, which only Commit fills. A reader that did could get row 1 from the
+// engine and be preempted; Commit writes row 2 to the engine and to the cache; the reader goes on and puts row 1 over it, and
+// everyone reads row 1 from then on.
 func (s *Store) Meta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
-	return s.meta(buf, key, false)
-}
-
-// LoadMeta is Meta, and keeps what it had to get from the engine in the cache. Only the goroutine that applies may call it. If
-// any reader could: it gets row 1 from the engine and is preempted; apply writes row 2 to the engine and to the cache; the
-// reader goes on and puts row 1 over it, and everyone reads row 1 from then on. Between a get and a put of the goroutine
-// that applies no commit can come.
-func (s *Store) LoadMeta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
-	return s.meta(buf, key, true)
-}
-
-func (s *Store) meta(buf, key []byte, fill bool) (m event.Meta, _ []byte, ok bool, err error) {
 	epoch := s.epoch.Load()
 	buf = binary.LittleEndian.AppendUint64(buf[:0], epoch)
 	buf = appendMetaKey(buf, key)
@@ -97,9 +91,6 @@ func (s *Store) meta(buf, key []byte, fill bool) (m event.Meta, _ []byte, ok boo
 		buf, ok, err = s.engine.Get(buf, buf[epochSize:n])
 		if err != nil {
 			return m, buf, false, fmt.Errorf("store: read meta of %q: %w", clip(key), err)
-		}
-		if fill && epoch != 0 {
-			s.cache.put(buf[:n], buf[n:])
 		}
 	}
 	if !ok {

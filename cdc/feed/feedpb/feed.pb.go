@@ -558,9 +558,12 @@ type Batch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Record messages, each after its length as a varint (protobuf's delimited form): a reader that is written by hand needs
 	// no allocation for each, and others use their library's delimited parser.
-	Records       []byte `protobuf:"bytes,1,opt,name=records,proto3" json:"records,omitempty"`
-	Chain         []byte `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`  // the chain after the last record
-	Count         uint32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"` // how many records
+	Records []byte `protobuf:"bytes,1,opt,name=records,proto3" json:"records,omitempty"`
+	Chain   []byte `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`  // the chain after the last record
+	Count   uint32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"` // how many records
+	// The cluster ids by number, as in Base, when there are more than the stream named so far: an entry that is no event may
+	// have assigned them.
+	Names         []string `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +617,13 @@ func (x *Batch) GetCount() uint32 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *Batch) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
 }
 
 // Record is one event.
@@ -1164,11 +1174,12 @@ const file_feed_proto_rawDesc = "" +
 	"\n" +
 	"prev_chain\x18\x05 \x01(\fR\tprevChain\x12\x14\n" +
 	"\x05names\x18\x06 \x03(\tR\x05names\x12/\n" +
-	"\x06oldest\x18\a \x01(\v2\x17.zankv.feed.v1.PositionR\x06oldest\"M\n" +
+	"\x06oldest\x18\a \x01(\v2\x17.zankv.feed.v1.PositionR\x06oldest\"c\n" +
 	"\x05Batch\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\fR\arecords\x12\x14\n" +
 	"\x05chain\x18\x02 \x01(\fR\x05chain\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\rR\x05count\"\x84\x01\n" +
+	"\x05count\x18\x03 \x01(\rR\x05count\x12\x14\n" +
+	"\x05names\x18\x04 \x03(\tR\x05names\"\x84\x01\n" +
 	"\x06Record\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x1b\n" +

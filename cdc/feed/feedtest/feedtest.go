@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,9 @@ func (h *History) Append(term uint64, ev *event.Event) event.Position {
 		e.Data = event.Append(nil, ev)
 	}
 	h.mu.entries = append(h.mu.entries, e)
+	if ev != nil && ev.Term == term {
+		h.names = slices.Clone(h.names).Add(ev.Clusters)
+	}
 	if ev != nil && ev.Term == term && len(ev.Mutations) > 0 {
 		st := h.mu.last
 		st.Prev, st.PrevChain, st.Position = st.Position, st.Chain, at
@@ -101,25 +105,44 @@ func (h *History) Stamps() []event.Stamp {
 	return slices.Clone(h.mu.stamps)
 }
 
-// Replica is a Source over a history, with a truncation and a lag of its own.
+// Replica is a Source over a history, with a truncation of its own. It can be held back.
 type Replica struct {
 	h      *History
 	mu     sync.Mutex
 	oldest feed.Mark
-	Lag    uint64 // how many of the last entries aren't applied here
+	hold   uint64 // nothing after it is applied here; 0: everything is
+	// Tamper, set before the replica serves, alters what its log says.
 	Tamper func(raftpb.Entry) raftpb.Entry
+}
+
+// Hold keeps the replica from applying more than entry index; 0 lets it go on.
+func (r *Replica) Hold(index uint64) {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hold = index
+	close(r.h.mu.changed)
+	r.h.mu.changed = make(chan struct{})
+}
+
+func (r *Replica) appliedLocked() uint64 {
+	if n := uint64(len(r.h.mu.entries)); r.hold == 0 || n < r.hold {
+		return n
+	}
+	return r.hold
 }
 
 // ClusterID is always dc-a.
 func (r *Replica) ClusterID() string { return "dc-a" }
 
-// State is what is applied, less the lag.
+// State is what is applied, as far as it is held back.
 func (r *Replica) State() (feed.State, error) {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	applied := uint64(len(r.h.mu.entries)) - r.Lag
+	applied := r.appliedLocked()
 	st := feed.State{Oldest: r.oldest, Names: r.h.names, Head: feed.Mark{Index: applied}}
 	for i := range r.h.mu.stamps {
 		if s := &r.h.mu.stamps[i]; s.Position.Index <= applied {
@@ -136,10 +159,8 @@ func (r *Replica) State() (feed.State, error) {
 func (r *Replica) Mark(index uint64) (feed.Mark, bool, error) {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, m := range slices.Backward(r.h.mu.marks) {
-		if m.Index <= index && m.Index >= r.oldest.Index {
+		if m.Index <= index {
 			return m, true, nil
 		}
 	}
@@ -170,12 +191,12 @@ func (r *Replica) TruncateBare(index uint64) {
 	r.oldest = m
 }
 
-// WaitApplied waits for more than above, less the lag.
+// WaitApplied waits for more than above, as far as it is held back.
 func (r *Replica) WaitApplied(ctx context.Context, above uint64) (uint64, error) {
 	for {
 		r.h.mu.Lock()
 		r.mu.Lock()
-		applied, changed := uint64(len(r.h.mu.entries))-r.Lag, r.h.mu.changed
+		applied, changed := r.appliedLocked(), r.h.mu.changed
 		r.mu.Unlock()
 		r.h.mu.Unlock()
 		if applied > above {
@@ -234,17 +255,23 @@ type Node struct {
 	Address string
 	Replica *Replica // nil: none here
 	Feed    *feed.Server
+	// Options are the server's from its next Start on.
+	Options feed.Options
 
-	server *grpc.Server
-	served chan struct{}
-	cell   *Cell
+	server  *grpc.Server
+	served  chan struct{}
+	cell    *Cell
+	streams atomic.Int64
 }
+
+// Streams is how many subscriptions came since the node was made.
+func (n *Node) Streams() int64 { return n.streams.Load() }
 
 // NewCell starts n nodes, each with a replica of h. They stop with the test. Node 0 is called the leader.
 func NewCell(t testing.TB, h *History, n int) *Cell {
 	c := &Cell{t: t, h: h}
 	for range n {
-		nd := &Node{cell: c, Replica: &Replica{h: h}}
+		nd := &Node{cell: c, Replica: &Replica{h: h}, Options: feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond}}
 		c.Nodes = append(c.Nodes, nd)
 	}
 	for _, nd := range c.Nodes {
@@ -265,8 +292,12 @@ func (n *Node) Start(at string) {
 		n.cell.t.Fatal(err)
 	}
 	n.Address = l.Addr().String()
-	n.server = grpc.NewServer(feed.ServerOptions()...)
-	n.Feed = feed.NewServer(n, feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond})
+	count := func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		n.streams.Add(1)
+		return handler(srv, stream)
+	}
+	n.server = grpc.NewServer(append(feed.ServerOptions(), grpc.StreamInterceptor(count))...)
+	n.Feed = feed.NewServer(n, n.Options)
 	n.Feed.Register(n.server)
 	n.served = make(chan struct{})
 	go func() {

@@ -209,7 +209,8 @@ func TestRules(t *testing.T) {
 		{"cluster/store", "github.com/linxGnu/grocksdb", true, false},
 		{"cluster/store", "C", true, false},
 		{"cluster/datanode", "go.etcd.io/etcd/client/v3/concurrency", false, false},
-		{"cli/bench", "go.etcd.io/etcd/client/v3", true, true},
+		{"cli/conformance", "go.etcd.io/etcd/client/v3", true, true},
+		{"cli/zankv", "go.etcd.io/etcd/client/v3", false, false},
 		{"replay", "github.com/segmentio/kafka-go", false, false},
 		{"cdc/kafka", "github.com/segmentio/kafka-go", false, true},
 	} {

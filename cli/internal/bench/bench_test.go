@@ -129,7 +129,7 @@ func TestParseBenchmark(t *testing.T) {
 }
 
 func TestCombine(t *testing.T) {
-	rps, p50 := combine([]result{{requests: 100, rps: 100, p50: 10}, {requests: 300, rps: 100, p50: 30}})
+	rps, p50 := combine([]result{{requests: 300, rps: 100, p50: 30}, {requests: 100, rps: 100, p50: 10}})
 	if rps != 400.0/3 || p50 != 20 {
 		t.Errorf("rps %v, p50 %v; want 400 requests in the 3 s of the slower, and 20", rps, p50)
 	}
@@ -147,10 +147,12 @@ func TestTags(t *testing.T) {
 	if got := crc16("123456789"); got != 0x31c3 {
 		t.Errorf("crc16 = %04x, want 31c3", got)
 	}
-	for p := range 4 {
-		tag, slot := tagOf(p, 4)
-		if slot != int(crc16(tag))%clusterSlots || slot/4096 != p {
-			t.Errorf("partition %d: tag %s, slot %d", p, tag, slot)
+	for _, partitions := range []int{1, 4, 7, 100} {
+		for p := range partitions {
+			tag, slot := tagOf(p, partitions)
+			if slot != int(crc16(tag))%clusterSlots || slot*partitions/clusterSlots != p {
+				t.Errorf("partition %d of %d: tag %s, slot %d", p, partitions, tag, slot)
+			}
 		}
 	}
 }

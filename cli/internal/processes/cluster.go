@@ -29,6 +29,8 @@ type Options struct {
 	Further []string
 	// Configure changes a node's configuration before the node first starts; nil leaves all at the defaults.
 	Configure func(node int, c *config.Config)
+	// Wrap gives what is put before a node's command line (see Process.Wrapper); nil is nothing.
+	Wrap func(node int) []string
 }
 
 // Cluster is one etcd and some nodes on free ports of 127.0.0.1.
@@ -131,7 +133,11 @@ func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		return nil, err
 	}
-	return &Node{Process: New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file), Config: conf}, nil
+	p := New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file)
+	if o.Wrap != nil {
+		p.Wrapper = o.Wrap(i)
+	}
+	return &Node{Process: p, Config: conf}, nil
 }
 
 func (c *Cluster) bringUp(ctx context.Context) error {
@@ -270,4 +276,24 @@ func (c *Cluster) Logs() string {
 		logs = append(logs, n.LogTail())
 	}
 	return strings.Join(logs, "\n")
+}
+
+// alarms are what no log may have, whatever happened to the process: the race detector's finds, and crashes.
+var alarms = []string{"WARNING: DATA RACE", "panic: ", "fatal error: "}
+
+// Alarms tells which node's log has one, with some of what follows it. etcd's log isn't looked at: in the release used
+// here the race detector finds something in its own recovery.
+func (c *Cluster) Alarms() error {
+	for _, n := range c.Nodes {
+		b, err := os.ReadFile(n.LogFile)
+		if err != nil {
+			return fmt.Errorf("processes: %w", err)
+		}
+		for _, alarm := range alarms {
+			if i := strings.Index(string(b), alarm); i >= 0 {
+				return fmt.Errorf("processes: %s: %s", n.Name, b[i:min(len(b), i+2*logTail)])
+			}
+		}
+	}
+	return nil
 }

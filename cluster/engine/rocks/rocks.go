@@ -88,10 +88,12 @@ func (e *Engine) open(options Options) error {
 	if err := os.MkdirAll(e.dir, 0o755); err != nil {
 		return err
 	}
+	_, err := os.Stat(filepath.Join(e.dir, "CURRENT"))
+	isNew := errors.Is(err, os.ErrNotExist)
 	e.health = C.zankv_health_create()
 	e.opts, e.table = native(options, e.shared, e.health)
 	db, err := grocksdb.OpenDb(e.opts, e.dir)
-	if err == nil {
+	if err == nil && isNew { // RocksDB syncs its files, not the name of its directory
 		err = errors.Join(syncPath(e.dir), syncPath(filepath.Dir(e.dir)))
 		if err != nil {
 			db.Close()
