@@ -29,6 +29,8 @@ type Options struct {
 	Further []string
 	// Configure changes a node's configuration before the node first starts; nil leaves all at the defaults.
 	Configure func(node int, c *config.Config)
+	// Wrap gives what is put before a node's command line (see Process.Wrapper); nil is nothing.
+	Wrap func(node int) []string
 }
 
 // Cluster is one etcd and some nodes on free ports of 127.0.0.1.
@@ -132,7 +134,11 @@ func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		return nil, err
 	}
-	return &Node{Process: New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file), Config: conf}, nil
+	p := New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file)
+	if o.Wrap != nil {
+		p.Wrapper = o.Wrap(i)
+	}
+	return &Node{Process: p, Config: conf}, nil
 }
 
 func (c *Cluster) bringUp(ctx context.Context) error {
