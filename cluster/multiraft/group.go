@@ -59,7 +59,7 @@ var discard = &raft.DefaultLogger{Logger: slog.NewLogLogger(slog.DiscardHandler,
 func newGroup(n *Node, cfg GroupConfig) (*Group, error) {
 	g := &Group{node: n, cfg: cfg, log: n.opts.Log.Group(cfg.ID)}
 	g.lease.duration = leaseDuration(n.opts.Tick, n.opts.ElectionTicks)
-	g.lease.acks = make(map[uint64]int64)
+	g.lease.acks, g.lease.pending = make(map[uint64]int64), make(map[uint64]bool)
 	if !raft.IsEmptyHardState(g.log.HardState()) {
 		g.voteGrace = monotonic() + int64(n.opts.Tick)*int64(n.opts.ElectionTicks)
 	}
@@ -124,7 +124,7 @@ func (g *Group) Wake() { g.node.touch(g) }
 // TransferLeadership asks another replica to take over. It returns at once; leadership notices tell what came of it.
 func (g *Group) TransferLeadership(to uint64) {
 	g.node.do(g, func() {
-		if !g.known.Leading || to == g.cfg.Replica {
+		if _, votes := g.voters.IDs()[to]; !votes || !g.known.Leading || to == g.cfg.Replica {
 			return
 		}
 		g.lease.block(to)
