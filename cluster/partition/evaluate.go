@@ -208,7 +208,9 @@ func (r *Replica) finishLane(l *lane) {
 	if l.finished() && l.done != nil {
 		done := l.done
 		l.done = nil
-		r.box.answered(len(l.reqs))
+		if !l.uncounted {
+			r.box.answered(len(l.reqs))
+		}
 		done()
 	}
 }

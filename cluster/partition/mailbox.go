@@ -116,6 +116,8 @@ type lane struct {
 	// waiting: the answer of an evaluated request depends on a confirmation that this replica still leads.
 	waiting bool
 	failed  bool // one ended Elsewhere: so does the rest
+	// uncounted: it didn't come through the mailbox's count of requests.
+	uncounted bool
 }
 
 // finished says whether every request has its outcome.

@@ -4,7 +4,7 @@
 // # Model
 //
 // A Section is a group of measurements with the systems that they need and the rows of the table that they fill. A
-// Measurement yields samples: named numbers. One round takes every measurement once, in an order that keeps what is compared
+// Measurement yields samples: named numbers. One round takes every measurement once, by turns that keep what is compared
 // next to each other; there are several short rounds rather than one long one, because a machine's speed drifts. A Row
 // is a metric, or the ratio of two, taken round by round, then the median; its target says whether that is enough.
 //
