@@ -54,6 +54,29 @@ func TestNoVotesInTheGraceAfterARestart(t *testing.T) {
 	}))
 }
 
+// Nor does it stand for election at once then, although it was meant to lead at first.
+func TestNoCampaignInTheGrace(t *testing.T) {
+	c := newCluster(t, 3)
+	c.commit("before")
+	h := c.hosts[1]
+	eventually(t, "it has it", func() bool { return h.machine.has("before") })
+	must(t, h.stop())
+	c.isolate(h, true)
+	early := monotonic() + int64(testTick)*9
+	var campaigned atomic.Int64
+	c.see(func(from, _ transport.NodeID, m *raftpb.Message) {
+		if from == h.id && m.Type == raftpb.MsgPreVote {
+			campaigned.CompareAndSwap(0, monotonic())
+		}
+	})
+	h.campaign = true
+	h.start()
+	eventually(t, "it stands for election", func() bool { return campaigned.Load() != 0 })
+	if at := campaigned.Load(); at < early {
+		t.Errorf("it stood for election %v before an election timeout had passed", time.Duration(early-at))
+	}
+}
+
 // One that is too far behind in applying takes no entries, and has them all in the end.
 func TestBacklogHoldsEntriesBack(t *testing.T) {
 	c := newCluster(t, 3)
