@@ -276,22 +276,24 @@ func (g *Group) collect() bool {
 	return true
 }
 
-// update is what the log has to hold before the rest of the round.
+// update is what the log has to hold before the rest of the round. A commit index that has moved isn't worth a write: a
+// replica that restarts learns it from the leader, and holds at least what its state machine has applied (storage.InitialState).
 func (g *Group) update() (wal.Update, bool) {
 	rd := &g.ready
-	if len(rd.Entries) == 0 && raft.IsEmptyHardState(rd.HardState) {
+	voted := g.votesChanged(rd.HardState)
+	if len(rd.Entries) == 0 && !voted {
 		return wal.Update{}, false
 	}
-	sync := rd.MustSync
-	if g.cfg.Unsynced && len(rd.Entries) > 0 && !g.votesChanged(rd.HardState) {
-		sync = false
-	}
+	sync := voted || len(rd.Entries) > 0 && !g.cfg.Unsynced
 	return wal.Update{Group: g.cfg.ID, HardState: rd.HardState, Entries: rd.Entries, MustSync: sync}, true
 }
 
 func (g *Group) votesChanged(h raftpb.HardState) bool {
+	if raft.IsEmptyHardState(h) {
+		return false
+	}
 	old := g.log.HardState()
-	return !raft.IsEmptyHardState(h) && (h.Term != old.Term || h.Vote != old.Vote)
+	return h.Term != old.Term || h.Vote != old.Vote
 }
 
 // finish does what may be done once the log is durable.

@@ -14,13 +14,13 @@ const (
 	lastPort  = 32000
 )
 
-// freePorts finds ports on 127.0.0.1 that nobody listens on.
-func freePorts(n int) ([]int, error) {
+// FreePorts finds ports on 127.0.0.1 that nobody listens on.
+func FreePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)
 	seen := map[int]bool{}
 	for range 100 * n {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		if seen[port] || !free(port) {
+		if seen[port] || !Free(port) {
 			continue
 		}
 		seen[port] = true
@@ -31,12 +31,11 @@ func freePorts(n int) ([]int, error) {
 	return nil, fmt.Errorf("processes: found %d free ports between %d and %d, want %d", len(ports), firstPort, lastPort, n)
 }
 
-// free says whether nobody listens on a port.
-func free(port int) bool {
+// Free says whether nobody listens on a port of 127.0.0.1.
+func Free(port int) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
+	if err == nil {
+		_ = l.Close()
 	}
-	_ = l.Close()
-	return true
+	return err == nil
 }

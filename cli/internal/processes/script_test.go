@@ -84,7 +84,7 @@ func TestClusterScript(t *testing.T) {
 func freeBase(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		ports, err := freePorts(1)
+		ports, err := FreePorts(1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func freeBase(t *testing.T) int {
 func allFree(base int) bool {
 	for kind := range 7 {
 		for node := range 3 {
-			if !free(base + 100*kind + 10*node) {
+			if !Free(base + 100*kind + 10*node) {
 				return false
 			}
 		}
