@@ -25,7 +25,8 @@ type GroupConfig struct {
 	Applied, AppliedTerm uint64
 	ConfState            raftpb.ConfState
 	Machine              StateMachine
-	// Campaign makes the replica stand for election at once: the preferred leader of a new group.
+	// Campaign makes the replica stand for election at once: the preferred leader of a new group. One that has voted or followed
+	// before doesn't, unless it is alone: it may have promised a leader not to (lease.go).
 	Campaign bool
 	// Unsynced is the namespace's optimizedfsync: entries are written but not synced before they are acknowledged.
 	Unsynced bool
@@ -155,10 +156,13 @@ func (g *Group) tick() {
 		return
 	}
 	g.raft.Tick()
-	if g.known.Leading && len(g.voters[0]) == 1 && len(g.voters[1]) == 0 {
+	if g.known.Leading && g.alone() {
 		g.lease.extend(g.known.Term, g.cfg.Replica, g.voters)
 	}
 }
+
+// alone says whether the group has one voter.
+func (g *Group) alone() bool { return len(g.voters[0]) == 1 && len(g.voters[1]) == 0 }
 
 // step takes one message from another node.
 func (g *Group) step(m raftpb.Message, dir string) {
@@ -211,7 +215,7 @@ func (g *Group) propose() {
 		status := g.raft.BasicStatus()
 		fits := p.Generation >= g.generation && status.RaftState == raft.StateLeader && status.Term == p.Term
 		if !fits || g.raft.Propose(p.Data) != nil {
-			g.generation = p.Generation + 1
+			g.generation = max(g.generation, p.Generation+1)
 			g.cfg.Machine.Dropped(p)
 			continue
 		}

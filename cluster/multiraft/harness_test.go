@@ -190,18 +190,19 @@ func (m *machine) wasDropped() []string {
 
 // host is one node with one replica.
 type host struct {
-	t       *testing.T
-	c       *cluster
-	id      transport.NodeID
-	dir     string
-	fs      *faultFS
-	log     *wal.Log
-	node    atomic.Pointer[Node]
-	group   atomic.Pointer[Group]
-	machine *machine
-	cancel  context.CancelFunc
-	ended   chan struct{}
-	err     error // what Run returned
+	t        *testing.T
+	c        *cluster
+	id       transport.NodeID
+	dir      string
+	fs       *faultFS
+	log      *wal.Log
+	node     atomic.Pointer[Node]
+	group    atomic.Pointer[Group]
+	machine  *machine
+	cancel   context.CancelFunc
+	ended    chan struct{}
+	campaign bool
+	err      error // what Run returned
 }
 
 // cluster is a group of hosts and the network between them, in which messages keep their order or are lost.
@@ -284,7 +285,7 @@ func (h *host) add() error {
 	m.mu.Unlock()
 	g, err := h.node.Load().Add(GroupConfig{
 		ID: testGroup, Replica: uint64(h.id), Nodes: nodes, Applied: applied.Index, AppliedTerm: applied.Term,
-		ConfState: conf, Machine: m,
+		ConfState: conf, Machine: m, Campaign: h.campaign,
 	})
 	h.group.Store(g)
 	return err

@@ -131,7 +131,7 @@ func (n *Node) Add(cfg GroupConfig) (*Group, error) {
 		n.groups.Lock()
 		n.groups.byID[cfg.ID] = g
 		n.groups.Unlock()
-		if cfg.Campaign {
+		if cfg.Campaign && (g.voteGrace == 0 || g.alone()) {
 			_ = g.raft.Campaign() // refused only when it may not stand, and then the others elect one
 		}
 		n.include(g)
