@@ -24,6 +24,7 @@ type scripted struct {
 	feedpb.UnimplementedFeedServer
 	address string
 	streams atomic.Int64
+	unknown bool
 	scripts []func(req *feedpb.SubscribeRequest, send func(*feedpb.SubscribeResponse))
 }
 
@@ -45,6 +46,9 @@ func serve(t *testing.T, scripts ...func(*feedpb.SubscribeRequest, func(*feedpb.
 }
 
 func (s *scripted) Partitions(context.Context, *feedpb.PartitionsRequest) (*feedpb.PartitionsResponse, error) {
+	if s.unknown {
+		return nil, (&feed.Error{Kind: feed.Unknown, What: "no such namespace"}).GRPCStatus().Err()
+	}
 	return &feedpb.PartitionsResponse{Partitions: []*feedpb.Partition{{Number: 3, Leader: s.address, Replicas: []string{s.address}}}}, nil
 }
 
@@ -95,10 +99,11 @@ func position(p event.Position) *feedpb.Position {
 	return &feedpb.Position{Term: p.Term, Index: p.Index}
 }
 
-// base begins before event i.
+// base begins before event i. Event 0 assigns cluster number 1.
 func (tr *truth) base(i int) *feedpb.SubscribeResponse {
+	names := []string{"", "dc-a"}[:min(i+1, 2)]
 	return &feedpb.SubscribeResponse{Body: &feedpb.SubscribeResponse_Base{Base: &feedpb.Base{Cluster: "dc-a", Namespace: "default", Partition: 3,
-		Prev: position(tr.stamps[i].Prev), PrevChain: tr.stamps[i].PrevChain[:], Names: []string{"", "dc-a"}}}}
+		Prev: position(tr.stamps[i].Prev), PrevChain: tr.stamps[i].PrevChain[:], Names: names}}}
 }
 
 // batch has the events given by number, as generated code encodes them; change may alter it.
@@ -282,6 +287,26 @@ func TestGiveUpCountsFromTheFailure(t *testing.T) {
 	<-time.After(giveUp) // what the consumer takes
 	if got, err := outcome(r); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
+	}
+}
+
+// That one node knows of no such namespace isn't final while another one can't be asked.
+func TestUnknownToOneNode(t *testing.T) {
+	s := serve(t)
+	s.unknown = true
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := l.Addr().String()
+	l.Close()
+	r, err := feed.Open(t.Context(), feed.Config{Nodes: []string{down, s.address}, Namespace: "default", Partition: 3, GiveUp: 1500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Next(); err == nil || !strings.Contains(err.Error(), "no replica served") {
+		t.Fatalf("got %v", err)
 	}
 }
 

@@ -10,9 +10,14 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/raft/v3/raftpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cdc/feed/feedpb"
 	"github.com/zankv/zankv/cdc/feed/feedtest"
 )
 
@@ -146,12 +151,12 @@ func TestFromTime(t *testing.T) {
 
 func TestLatestAndFollow(t *testing.T) {
 	h := feedtest.NewHistory()
-	h.Fill(2, 20)
+	h.Fill(2, 21) // the last one is no event
 	c := feedtest.NewCell(t, h, 1)
 	r := open(t, c, feed.Latest(), true)
 	item, err := r.Next()
-	if err != nil || item.Event != nil || item.Bookmark != (event.Position{Term: 2, Index: 20}) || item.ServerTime.IsZero() {
-		t.Fatalf("got %+v, %v, want a bookmark at 2-20", item, err)
+	if err != nil || item.Event != nil || item.Bookmark != (event.Position{Term: 2, Index: 21}) || item.ServerTime.IsZero() {
+		t.Fatalf("got %+v, %v, want a bookmark at 2-21", item, err)
 	}
 	before := len(h.Stamps())
 	for i := range 200 {
@@ -283,6 +288,7 @@ func TestCompactedIsFinalOnlyWhenNoReplicaHasIt(t *testing.T) {
 	for range 6 { // whichever replica is asked first
 		same(t, collect(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 5}), false), -1), after(all, 5))
 		same(t, collect(t, open(t, c, feed.Earliest(), false), -1), all)
+		same(t, collect(t, open(t, c, feed.Earliest(), true), len(all)), all)
 	}
 	c.Nodes[0].Replica.TruncateBare(55)
 	for range 4 {
@@ -336,6 +342,71 @@ func TestTruncatedUnderAStream(t *testing.T) {
 	}
 	if p := fails(t, r, feed.Compacted); p.Oldest != oldest {
 		t.Fatalf("the oldest left is %s, want %s", p.Oldest, oldest)
+	}
+}
+
+// What a server says of a stream that it can't go on with has its kind in the status, for clients of every language.
+func TestProblemTravelsInTheStatus(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 20)
+	c := feedtest.NewCell(t, h, 1)
+	conn, err := grpc.NewClient(c.Nodes[0].Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := feedpb.NewFeedClient(conn)
+	problem := func(req *feedpb.SubscribeRequest, met func()) (*feedpb.Problem, codes.Code) {
+		stream, err := client.Subscribe(t.Context(), req)
+		for err == nil {
+			if _, err = stream.Recv(); err == nil && met != nil {
+				met()
+				met = nil
+			}
+		}
+		for _, detail := range status.Convert(err).Details() {
+			return detail.(*feedpb.Problem), status.Code(err)
+		}
+		t.Fatalf("%v: a status without detail", err)
+		return nil, 0
+	}
+	at := func(term, index uint64) *feedpb.SubscribeRequest_At {
+		return &feedpb.SubscribeRequest_At{At: &feedpb.Position{Term: term, Index: index}}
+	}
+	request := func() *feedpb.SubscribeRequest {
+		return &feedpb.SubscribeRequest{Namespace: "default", Partition: 3, Follow: true}
+	}
+
+	req := request()
+	req.From = &feedpb.SubscribeRequest_Latest{Latest: true}
+	p, code := problem(req, func() {
+		c.Nodes[0].Replica.Hold(20)
+		h.Fill(2, 40)
+		c.Nodes[0].Replica.TruncateBare(50)
+		c.Nodes[0].Replica.Hold(0)
+	})
+	if p.Kind != feedpb.Problem_COMPACTED || code != codes.OutOfRange || p.Oldest.GetIndex() != 50 {
+		t.Errorf("truncated under the stream: %v %v", p, code)
+	}
+	req = request()
+	req.From = at(2, 9999)
+	if p, code := problem(req, nil); p.Kind != feedpb.Problem_AHEAD || code != codes.OutOfRange || p.Applied != 60 {
+		t.Errorf("ahead: %v %v", p, code)
+	}
+	req.From = at(9, 55)
+	if p, code := problem(req, nil); p.Kind != feedpb.Problem_MISMATCH || code != codes.FailedPrecondition {
+		t.Errorf("mismatch: %v %v", p, code)
+	}
+	req.Partition = 4
+	if p, code := problem(req, nil); p.Kind != feedpb.Problem_UNKNOWN || code != codes.NotFound {
+		t.Errorf("unknown: %v %v", p, code)
+	}
+	stream, err := client.Subscribe(t.Context(), request())
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("no starting point: %v", err)
 	}
 }
 

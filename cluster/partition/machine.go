@@ -152,15 +152,19 @@ func (r *Replica) confirmReads() {
 	if len(r.unconfirmed) == 0 {
 		return
 	}
-	answers := r.unconfirmed
+	r.confirms++
+	number := r.confirms
+	r.confirming[number] = r.unconfirmed
 	r.unconfirmed = nil
 	r.group.ReadIndex(r.term, func(ok bool) {
-		r.box.call(func() { r.confirmed(answers, ok) })
+		r.box.call(func() { r.confirmed(number, ok) })
 	})
 }
 
 // confirmed: the state that was read held everything acknowledged at that time, if this replica leads still in the same term.
-func (r *Replica) confirmed(answers []answer, ok bool) {
+func (r *Replica) confirmed(number uint64, ok bool) {
+	answers := r.confirming[number]
+	delete(r.confirming, number)
 	outcome := command.Answered
 	if !ok {
 		outcome = command.Elsewhere

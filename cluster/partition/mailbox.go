@@ -40,6 +40,7 @@ type mailbox struct {
 	arrivals
 	requests int // waiting in lanes
 	limit    int
+	closed   bool // nothing is taken from it any more
 	wake     chan struct{}
 }
 
@@ -54,19 +55,30 @@ func (m *mailbox) poke() {
 	}
 }
 
-// addLane queues a lane unless too much is waiting already.
-func (m *mailbox) addLane(l *lane) bool {
+// addLane queues a lane unless too much is waiting already, or nobody is there any more to take it.
+func (m *mailbox) addLane(l *lane) (added, closed bool) {
 	m.Lock()
-	ok := m.requests+len(l.reqs) <= m.limit
-	if ok {
+	added = !m.closed && m.requests+len(l.reqs) <= m.limit
+	closed = m.closed
+	if added {
 		m.lanes = append(m.lanes, l)
 		m.requests += len(l.reqs)
 	}
 	m.Unlock()
-	if ok {
+	if added {
 		m.poke()
 	}
-	return ok
+	return added, closed
+}
+
+// close takes the lanes that are left. None is added after them.
+func (m *mailbox) close() []*lane {
+	m.Lock()
+	defer m.Unlock()
+	m.closed = true
+	lanes := m.lanes
+	m.lanes = nil
+	return lanes
 }
 
 func (m *mailbox) call(f func()) {

@@ -55,10 +55,17 @@ func (r *Replica) Read(req *command.Request) bool {
 	return true
 }
 
-// Submit evaluates requests in their order, and calls done from another goroutine when all have an outcome.
+// Submit evaluates requests in their order, and calls done when all have an outcome: from another goroutine, or, if the replica
+// can't take them, before it returns.
 func (r *Replica) Submit(reqs []*command.Request, done func()) {
 	l := &lane{reqs: reqs, done: done}
-	if r.box.addLane(l) {
+	added, closed := r.box.addLane(l)
+	if added {
+		return
+	}
+	if closed {
+		l.fail(0)
+		done()
 		return
 	}
 	for _, req := range reqs {

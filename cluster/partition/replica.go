@@ -134,6 +134,8 @@ type Replica struct {
 	waitsForAll bool
 	retry       bool
 	unconfirmed []answer
+	confirming  map[uint64][]answer // a quorum was asked for them
+	confirms    uint64              // how often one was
 	view        flightView
 	tx          batchTx
 	ctx         command.Context
@@ -155,7 +157,7 @@ func Open(opts Options) (*Replica, error) {
 		opts: opts, name: fmt.Sprintf("%s-%d", opts.Namespace, opts.Partition),
 		box: newMailbox(opts.QueuedRequests), stop: make(chan struct{}), done: make(chan struct{}),
 		inflight: make(map[string]flightKey), waitedFor: make(map[string]bool),
-		log: opts.Log.Group(opts.Group),
+		confirming: make(map[uint64][]answer), log: opts.Log.Group(opts.Group),
 	}
 	r.view.r, r.tx.r = r, r
 	r.published.Store(&multiraft.Leadership{})
@@ -304,7 +306,7 @@ func (r *Replica) run() {
 		tick := false
 		select {
 		case <-r.stop:
-			r.abandon()
+			r.abandon(nil)
 			return
 		case <-ticker.C:
 			tick = true
@@ -313,7 +315,7 @@ func (r *Replica) run() {
 		work := r.box.swap(spare)
 		if err := r.handle(&work, tick); err != nil {
 			r.opts.Fatal(err)
-			r.abandon()
+			r.abandon(work.lanes)
 			return
 		}
 		work.reset()
@@ -365,21 +367,25 @@ func (r *Replica) tick() error {
 	return r.retain(now)
 }
 
-// abandon answers everything that waits: the replica is closing.
-func (r *Replica) abandon() {
+// abandon answers everything that waits: the replica is closing. The raft loop, which knows of proposals that this goroutine hasn't
+// heard of again, won't say any more what became of them.
+func (r *Replica) abandon(lanes []*lane) {
 	r.stopServing()
-	for _, b := range r.flight {
-		r.resolveAnswers(b, command.Unknown)
-	}
+	r.failLanes(lanes)
+	r.failLanes(r.box.close())
 	r.offer.Lock()
 	closed := r.offer.closed
-	r.offer.closed, r.offer.open = nil, nil
+	r.offer.closed = nil
 	r.offer.Unlock()
 	for _, b := range closed {
 		r.resolveAnswers(b, command.Elsewhere)
 	}
-	work := r.box.swap(arrivals{})
-	r.failLanes(work.lanes)
+	for _, at := range r.inflight { // every batch that was proposed has keys here
+		r.resolveAnswers(at.batch, command.Unknown)
+	}
+	for number := range r.confirming {
+		r.confirmed(number, false)
+	}
 }
 
 func (r *Replica) newBatch() *batch {

@@ -25,6 +25,12 @@ type Options struct {
 	Dir                         string
 	Nodes, Partitions, Replicas int
 	Namespace                   string
+	// Further are namespaces that have ports on each node, for CreateNamespace.
+	Further []string
+	// Configure changes a node's configuration before the node first starts; nil leaves all at the defaults.
+	Configure func(node int, c *config.Config)
+	// Wrap gives what is put before a node's command line (see Process.Wrapper); nil is nothing.
+	Wrap func(node int) []string
 }
 
 // Cluster is one etcd and some nodes on free ports of 127.0.0.1.
@@ -51,14 +57,23 @@ func (n *Node) Redis() string { return local(n.Config.RedisPort) }
 // Bound is the address of a namespace's own port.
 func (n *Node) Bound(namespace string) string { return local(n.Config.NamespacePorts[namespace]) }
 
+// Cluster is the address of a namespace's cluster port.
+func (n *Node) Cluster(namespace string) string { return local(n.Config.ClusterPorts[namespace]) }
+
 // HTTP is the address of the HTTP API.
 func (n *Node) HTTP() string { return local(n.Config.HTTPPort) }
 
 // GRPC is the address of the feed.
 func (n *Node) GRPC() string { return local(n.Config.GRPCPort) }
 
-// portsPerNode: redis, http, grpc, raft, namespace, cluster.
-const portsPerNode = 6
+// portsPerNode: redis, http, grpc, raft.
+const portsPerNode = 4
+
+// portsPerNamespace: its own port, its cluster port.
+const portsPerNamespace = 2
+
+// ports is how many a node takes.
+func (o *Options) ports() int { return portsPerNode + portsPerNamespace*(1+len(o.Further)) }
 
 // Start runs the processes, creates the namespace and returns when it answers. On an error nothing is left running.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
@@ -75,18 +90,17 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 func prepare(o Options) (*Cluster, error) {
-	ports, err := freePorts(1 + portsPerNode*o.Nodes)
+	ports, err := FreePorts(1 + o.ports()*o.Nodes)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{Options: o, etcd: ports[0]}
 	ports = ports[1:]
-	c.Etcd = &Process{
-		Name: "etcd", LogFile: filepath.Join(o.Dir, "etcd.log"), path: o.Zankv,
-		args: []string{"etcd", "--data-dir", filepath.Join(o.Dir, "etcd"), "--client-port", strconv.Itoa(c.etcd)},
-	}
+	c.Etcd = New("etcd", filepath.Join(o.Dir, "etcd.log"), o.Zankv,
+		"etcd", "--data-dir", filepath.Join(o.Dir, "etcd"), "--client-port", strconv.Itoa(c.etcd))
+	c.Etcd.env = []string{"GORACE=exitcode=0"} // see Alarms
 	for i := range o.Nodes {
-		n, err := prepareNode(o, i, c.etcd, ports[portsPerNode*i:])
+		n, err := prepareNode(o, i, c.etcd, ports[o.ports()*i:])
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +115,14 @@ func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	conf.ClusterID, conf.EtcdAddresses = clusterID, config.Addresses{"http://" + local(etcd)}
 	conf.BroadcastAddr, conf.DataDir = "127.0.0.1", filepath.Join(o.Dir, name)
 	conf.RedisPort, conf.HTTPPort, conf.GRPCPort, conf.LocalRaftAddr = ports[0], ports[1], ports[2], local(ports[3])
-	conf.NamespacePorts, conf.ClusterPorts = map[string]int{o.Namespace: ports[4]}, map[string]int{o.Namespace: ports[5]}
+	conf.NamespacePorts, conf.ClusterPorts = map[string]int{}, map[string]int{}
+	for j, ns := range append([]string{o.Namespace}, o.Further...) {
+		own := ports[portsPerNode+portsPerNamespace*j:]
+		conf.NamespacePorts[ns], conf.ClusterPorts[ns] = own[0], own[1]
+	}
+	if o.Configure != nil {
+		o.Configure(i, &conf)
+	}
 	if err := conf.Validate(); err != nil {
 		return nil, err
 	}
@@ -113,7 +134,10 @@ func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		return nil, err
 	}
-	p := &Process{Name: name, LogFile: filepath.Join(o.Dir, name+".log"), path: o.Zankv, args: []string{"--config", file}}
+	p := New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file)
+	if o.Wrap != nil {
+		p.Wrapper = o.Wrap(i)
+	}
 	return &Node{Process: p, Config: conf}, nil
 }
 
@@ -126,11 +150,8 @@ func (c *Cluster) bringUp(ctx context.Context) error {
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, c.Zankv, "namespace", "create", "--etcd", "http://"+local(c.etcd), "--cluster-id", clusterID,
-		"--name", c.Namespace, "--partitions", strconv.Itoa(c.Partitions), "--replicas", strconv.Itoa(c.Replicas),
-		"--min-nodes", strconv.Itoa(c.Options.Nodes), "--wait", "60s")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("processes: %s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+	if _, err := c.CreateNamespace(ctx, c.Namespace, "--partitions", strconv.Itoa(c.Partitions), "--replicas", strconv.Itoa(c.Replicas)); err != nil {
+		return err
 	}
 	for _, n := range c.Nodes {
 		if err := c.Ready(ctx, n); err != nil {
@@ -138,6 +159,18 @@ func (c *Cluster) bringUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// CreateNamespace runs zankv namespace create with further flags, and returns what it printed.
+func (c *Cluster) CreateNamespace(ctx context.Context, name string, flags ...string) (string, error) {
+	args := append([]string{"namespace", "create", "--etcd", "http://" + local(c.etcd), "--cluster-id", clusterID,
+		"--name", name, "--min-nodes", strconv.Itoa(len(c.Nodes)), "--wait", "60s"}, flags...)
+	cmd := exec.CommandContext(ctx, c.Zankv, args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("processes: %s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return string(out), err
 }
 
 // poll is how often a process is asked whether it is ready.
@@ -244,4 +277,24 @@ func (c *Cluster) Logs() string {
 		logs = append(logs, n.LogTail())
 	}
 	return strings.Join(logs, "\n")
+}
+
+// alarms are what no log may have, whatever happened to the process: the race detector's finds, and crashes.
+var alarms = []string{"WARNING: DATA RACE", "panic: ", "fatal error: "}
+
+// Alarms tells which node's log has one, with some of what follows it. etcd's log isn't looked at: in the release used
+// here the race detector finds something in its own recovery.
+func (c *Cluster) Alarms() error {
+	for _, n := range c.Nodes {
+		b, err := os.ReadFile(n.LogFile)
+		if err != nil {
+			return fmt.Errorf("processes: %w", err)
+		}
+		for _, alarm := range alarms {
+			if i := strings.Index(string(b), alarm); i >= 0 {
+				return fmt.Errorf("processes: %s: %s", n.Name, b[i:min(len(b), i+2*logTail)])
+			}
+		}
+	}
+	return nil
 }

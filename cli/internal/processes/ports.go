@@ -14,21 +14,28 @@ const (
 	lastPort  = 32000
 )
 
-// freePorts finds ports on 127.0.0.1 that nobody listens on.
-func freePorts(n int) ([]int, error) {
+// FreePorts finds ports on 127.0.0.1 that nobody listens on.
+func FreePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)
 	seen := map[int]bool{}
 	for range 100 * n {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || seen[port] {
+		if seen[port] || !Free(port) {
 			continue
 		}
-		_ = l.Close()
 		seen[port] = true
 		if ports = append(ports, port); len(ports) == n {
 			return ports, nil
 		}
 	}
 	return nil, fmt.Errorf("processes: found %d free ports between %d and %d, want %d", len(ports), firstPort, lastPort, n)
+}
+
+// Free says whether nobody listens on a port of 127.0.0.1.
+func Free(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
 }

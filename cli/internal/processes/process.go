@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -13,14 +14,24 @@ import (
 // Process is one command that can be started again after it ended.
 type Process struct {
 	Name    string
-	LogFile string // both outputs, appended to by each life
+	LogFile string   // both outputs, appended to by each life
+	Wrapper []string // put before the command line: a program that ends by executing the rest
 	path    string
 	args    []string
+	env     []string // beside this process's
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the current life has ended
 	err  error         // how it ended
 }
+
+// New describes a process; Start starts it.
+func New(name, logFile, path string, args ...string) *Process {
+	return &Process{Name: name, LogFile: logFile, path: path, args: args}
+}
+
+// PID is the current life's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Start begins a life.
 func (p *Process) Start() error {
@@ -29,7 +40,9 @@ func (p *Process) Start() error {
 		return fmt.Errorf("processes: %s: %w", p.Name, err)
 	}
 	defer log.Close() // the process has its own descriptor
-	cmd := exec.Command(p.path, p.args...)
+	line := slices.Concat(p.Wrapper, []string{p.path}, p.args)
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // an aborted test leaves nothing behind
 	if err := cmd.Start(); err != nil {
@@ -72,6 +85,17 @@ func (p *Process) end(sig syscall.Signal) {
 	p.Signal(sig)
 	<-p.done
 	p.cmd = nil
+}
+
+// Wait returns how the process ended by itself: nil is exit code 0.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		p.cmd = nil
+		return p.err
+	case <-ctx.Done():
+		return fmt.Errorf("processes: %s goes on: %w", p.Name, ctx.Err())
+	}
 }
 
 // Signal sends a signal, of which one that comes too late is lost.

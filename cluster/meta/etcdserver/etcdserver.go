@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -47,10 +48,24 @@ type Server struct {
 	// grpc are etcd's servers for clients, see Close.
 	grpc  []*grpc.Server
 	log   *zap.Logger
+	lock  *os.File
 	close sync.Once
 }
 
-// Start runs a member and returns when it answers, or when ctx is done.
+// lockDir takes the directory for this process, until the file is closed or the process ends. etcd has a lock of its own, for
+// which it waits without end and without a word.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("etcdserver: lock of the data folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("etcdserver: data folder %s is in use by another process: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// Start runs a member and returns when it answers, or when ctx is done. A folder that another process uses is an error.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Host == "" {
 		o.Host = "127.0.0.1"
@@ -58,13 +73,19 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("etcdserver: %w", err)
 	}
+	lock, err := lockDir(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
 	log, err := logger(filepath.Join(o.DataDir, "etcd.log"))
 	if err != nil {
+		_ = lock.Close() // only ever locked
 		return nil, fmt.Errorf("etcdserver: log: %w", err)
 	}
-	s := &Server{log: log}
+	s := &Server{log: log, lock: lock}
 	s.etcd, err = embed.StartEtcd(s.config(o))
 	if err != nil {
+		_ = lock.Close() // only ever locked
 		return nil, fmt.Errorf("etcdserver: start on %s, port %d: %w", o.DataDir, o.ClientPort, err)
 	}
 	select {
@@ -120,5 +141,6 @@ func (s *Server) Close() {
 		}
 		s.etcd.Close()
 		_ = s.log.Sync() // of etcd's own messages; the data is synced by etcd
+		_ = s.lock.Close()
 	})
 }

@@ -1,0 +1,5 @@
+package e2e
+
+const badDiskArg = "behind-bad-disk"
+
+func behindBadDisk([]string) error { return nil }
