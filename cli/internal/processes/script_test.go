@@ -84,7 +84,7 @@ func TestClusterScript(t *testing.T) {
 func freeBase(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		ports, err := freePorts(1)
+		ports, err := FreePorts(1)
 		if err != nil {
 			t.Fatal(err)
 		}
