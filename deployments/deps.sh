@@ -10,7 +10,7 @@ packages=()
 for purpose in "$@"; do
   case $purpose in
     build) packages+=(g++ librocksdb-dev libsnappy-dev liblz4-dev libzstd-dev zlib1g-dev) ;;
-    test) packages+=(redis-server redis-tools protobuf-compiler) ;;
+    test) packages+=(redis-server redis-tools python3-redis protobuf-compiler) ;;
     rocksdb) packages+=(cmake make dpkg-dev) ;;
     *) echo "deps.sh: no purpose '$purpose': build, test or rocksdb" >&2; exit 2 ;;
   esac

@@ -29,7 +29,25 @@ func Run(t *testing.T, ours, oracle Target, seed uint64) {
 	t.Run("patterns", func(t *testing.T) { patterns(t, ours, oracle, seed) })
 	t.Run("numbers", func(t *testing.T) { numbers(t, ours, oracle, seed) })
 	t.Run("expiry passes", func(t *testing.T) { expiryPasses(t, ours, oracle) })
-	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed) })
+	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed, 40) })
+}
+
+// RunBrief is Run for a target on which each write costs a disk's sync: all cases and all differences, a short random part, and none of
+// the long products.
+func RunBrief(t *testing.T, ours, oracle Target, seed uint64) {
+	t.Run("cases", func(t *testing.T) {
+		p := &pair{tb: t, ours: ours, oracle: oracle}
+		for _, name := range slices.Sorted(maps.Keys(cases)) {
+			p.reset()
+			for _, line := range cases[name] {
+				p.line(line)
+			}
+		}
+	})
+	t.Run("descriptions", func(t *testing.T) { descriptions(t, ours, oracle) })
+	t.Run("differences", func(t *testing.T) { differences(t, ours, oracle) })
+	t.Run("expiry passes", func(t *testing.T) { expiryPasses(t, ours, oracle) })
+	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed, 2) })
 }
 
 // descriptions compares COMMAND INFO and COMMAND GETKEYS's opinion of every command that both know: arity, flags, keys,
@@ -125,12 +143,12 @@ func differences(t *testing.T, ours, oracle Target) {
 	}
 }
 
-// random runs generated commands.
-func random(t *testing.T, ours, oracle Target, seed uint64) {
+// random runs generated commands, 300 in each round.
+func random(t *testing.T, ours, oracle Target, seed uint64, rounds int) {
 	t.Logf("seed %d", seed)
 	g := newGenerator(seed)
 	p := &pair{tb: t, ours: ours, oracle: oracle}
-	for range 40 {
+	for range rounds {
 		p.reset()
 		for range 300 {
 			p.do(g.next()...)

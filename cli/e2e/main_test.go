@@ -41,7 +41,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	if built, err = processes.Build(dir, false); err != nil {
+	if built, err = processes.Build(dir, processes.Race); err != nil {
 		return 1, errors.Join(err, os.RemoveAll(dir))
 	}
 	sharedDir = dir
@@ -64,6 +64,7 @@ const (
 	nsQuorum       = "quorum"
 	nsSecret       = "secret"
 	nsNoForward    = "noforward"
+	nsTail         = "tail"
 )
 
 var (
@@ -73,7 +74,7 @@ var (
 		sharedStarted = true
 		return processes.Start(context.Background(), processes.Options{
 			Binaries: built, Dir: sharedDir, Nodes: 3, Partitions: 4, Replicas: 3, Namespace: "default",
-			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward},
+			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail},
 		})
 	})
 )

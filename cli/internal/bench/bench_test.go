@@ -259,15 +259,15 @@ func TestLeaderRoute(t *testing.T) {
 		}
 	}
 	var progress bytes.Buffer
-	r := &redisRoute{o: &Options{RedisBenchmark: "redis-benchmark", Keys: 400, Progress: &progress}, name: "x",
+	r := &redisRoute{o: &Options{RedisBenchmark: "redis-benchmark", Keys: 4000, Progress: &progress}, name: "x",
 		targets: leaderTargets(func() int { return port }, 4), alive: p.alive, rate: map[load]float64{}}
 	if err := r.fill(ctx); err != nil {
 		t.Fatal(err)
 	}
 	for partition := range 4 {
 		_, slot := tagOf(partition, 4)
-		if n := c.ClusterCountKeysInSlot(ctx, slot).Val(); n != 100 {
-			t.Errorf("partition %d has %d keys, want 100", partition, n)
+		if n := c.ClusterCountKeysInSlot(ctx, slot).Val(); n != 1000 {
+			t.Errorf("partition %d has %d keys, want 1000", partition, n)
 		}
 	}
 	if rps, _, err := r.run(ctx, load{"GET", 1, 1}, 100); err != nil || rps <= 0 {

@@ -35,8 +35,8 @@ func feedSection(o *Options, loaded *zankvLocal) Section {
 	}
 }
 
-// smallEventsTime is for how many times Options.Each small events are written.
-const smallEventsTime = 8
+// smallEventsTime is for how many times Options.Each small events are written: a log that is read in no time would measure connecting.
+const smallEventsTime = 15
 
 // writeSmallEvents keeps one client per partition busy for a time: only what waits in a partition's queue together gets into one event.
 func writeSmallEvents(ctx context.Context, o *Options, z *zankvLocal) error {

@@ -52,10 +52,10 @@ func TestReaderWatcher(t *testing.T) {
 	if err := awaitMark(ctx, w, markKey+"2"); err != nil {
 		t.Fatal(err)
 	}
-	if err := sawAll([]watcher{w}, 12); err != nil {
+	if err := sawAll([]watcher{w}, 10); err != nil {
 		t.Error(err)
 	}
-	if err := sawAll([]watcher{w}, 13); err == nil || !strings.Contains(err.Error(), "12 mutations of 13") {
+	if err := sawAll([]watcher{w}, 11); err == nil || !strings.Contains(err.Error(), "12 mutations of 13") {
 		t.Errorf("one mutation too few: %v", err)
 	}
 	w.stop()

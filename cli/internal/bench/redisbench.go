@@ -113,7 +113,8 @@ func (r *redisRoute) tryRun(ctx context.Context, l load, n int) (rps, p50 float6
 	for i, t := range targets {
 		part := l
 		part.clients = share(l.clients, i, len(targets))
-		requests := max(1, n*part.clients/l.clients)
+		before := l.clients * i / len(targets)
+		requests := max(1, n*(before+part.clients)/l.clients-n*before/l.clients)
 		go func() {
 			results[i], errs[i] = r.runOne(ctx, part, t, keys, requests)
 			done <- i

@@ -39,7 +39,12 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer func() {
+		_ = os.RemoveAll(dir)
+		if ctx.Err() != nil {
+			err = ctx.Err() // what children said as they were ended is of no use
+		}
+	}()
 	o.Dir = dir
 	if len(o.Only) > 0 {
 		o.Only = append(slices.Clone(o.Only), diskName)

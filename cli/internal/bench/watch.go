@@ -110,9 +110,10 @@ func awaitMark(ctx context.Context, w watcher, mark string) error {
 	}
 }
 
-// sawAll checks that the watchers have seen the n mutations of a load, between their marks.
+// sawAll checks that the watchers have seen the n mutations of a load and the mark of each before and after.
 func sawAll(watchers []watcher, n int) error {
 	sum := 0
+	n += 2 * len(watchers)
 	for _, w := range watchers {
 		m, err := w.mutations()
 		if err != nil {

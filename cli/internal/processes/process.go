@@ -30,8 +30,13 @@ func New(name, logFile, path string, args ...string) *Process {
 	return &Process{Name: name, LogFile: logFile, path: path, args: args}
 }
 
-// PID is the current life's process id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+// PID is the current life's process id; 0 between lives.
+func (p *Process) PID() int {
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
 
 // Start begins a life.
 func (p *Process) Start() error {
