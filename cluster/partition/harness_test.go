@@ -34,6 +34,7 @@ type member struct {
 	net      *transport.Transport
 	node     *multiraft.Node
 	replica  *Replica
+	live     atomic.Pointer[Replica] // replica, for goroutines that use it while the member is restarted
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	engine   atomic.Pointer[mem.Engine] // of the store
@@ -153,6 +154,7 @@ func (m *member) start() {
 	}
 	m.replica, err = Open(opts)
 	must(m.t, err)
+	m.live.Store(m.replica)
 }
 
 func (m *member) openEngine(dir string) (engine.Engine, error) {
@@ -178,6 +180,7 @@ func (m *member) crash(pick func(n int) int) {
 
 // shutdown ends the member as a process does on SIGTERM.
 func (m *member) shutdown() {
+	m.live.Store(nil)
 	m.stop()
 	m.running.Wait()
 	if err := m.replica.Close(); err != nil {
