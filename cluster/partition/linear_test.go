@@ -202,6 +202,9 @@ func TestLinearizable(t *testing.T) {
 	clients.Wait()
 	c.leader()
 	c.equal()
+	for _, m := range c.members {
+		m.equalsItsLog()
+	}
 	unknown := 0
 	for _, op := range h.operations {
 		if op.Output == "" {
