@@ -175,6 +175,7 @@ func (g *Group) addLocked(p place, index, term uint64, size int) {
 
 // resetLocked forgets all entries; the next one is index+1.
 func (g *Group) resetLocked(index, term uint64, seg *segment) {
+	g.cuts.Add(1)
 	for i := range g.mu.spans {
 		g.log.index.count.Add(int64(-len(g.mu.spans[i].marks)))
 	}
