@@ -74,9 +74,7 @@ func TestMalformedProtocol(t *testing.T) {
 		for sent, want := range map[string]string{
 			"*x\r\n":                                "invalid multibulk length",
 			"*3000000000\r\n":                       "invalid multibulk length",
-			"*1048577\r\n":                          "invalid multibulk length",
 			"*1\r\n:1\r\n":                          "expected '$', got ':'",
-			"*1\r\n\x00\r\n":                        "expected '$', got ''",
 			"*1\r\n$-5\r\n":                         "invalid bulk length",
 			"*1\r\n$x\r\n":                          "invalid bulk length",
 			"*1\r\n$99999999999999999999\r\n":       "invalid bulk length",
@@ -87,10 +85,11 @@ func TestMalformedProtocol(t *testing.T) {
 			"*1\r\n$" + strings.Repeat("1", 70_000): "too big bulk count string",
 		} {
 			r := dialRaw(t, addr)
+			must(t, "deadline", r.SetDeadline(time.Now().Add(patience/3)))
 			_, _ = io.WriteString(r, sent) // the server may close before all is sent
-			got := r.line()
-			if strings.ReplaceAll(got, "\x00", "") != "-ERR Protocol error: "+want {
-				t.Errorf("%s port: %.30q: %q, want %q", port, sent, got, want)
+			got, err := r.in.ReadString('\n')
+			if strings.TrimRight(got, "\r\n") != "-ERR Protocol error: "+want {
+				t.Errorf("%s port: %.30q: %q, %v; want %q", port, sent, got, err, want)
 			}
 			if rest, err := io.ReadAll(r.in); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s port: %.30q: then %.100q, %v; want the end of the connection", port, sent, rest, err)
@@ -129,13 +128,13 @@ func TestWrongCommands(t *testing.T) {
 			command("set", "wrong:largest", strings.Repeat("v", 8<<20), "px", "60000"): "+OK",
 		},
 		"shared": {
-			command("GET", "nocolon"):            "-invalid redis key" + aboutKey + "GET, nocolon",
-			command("get", ":t:k"):               "-invalid redis key" + aboutKey + "get, :t:k",
-			command("get"):                       "-invalid arguments" + aboutKey + "get",
+			command("GET", "nocolon"):            "-invalid redis key" + aboutKey + "GET",
+			command("get", ":t:k"):               "-invalid redis key" + aboutKey + "get",
+			command("get"):                       "-ERR wrong number of arguments for 'get' command",
 			command("get", "default:"):           "-invalid table name" + aboutKey + "get, default:",
 			command("get", "default::k"):         "-invalid table name" + aboutKey + "get, default::k",
 			command("set", "nobody:t:k", "v"):    "-ERR_CLUSTER_CHANGED: namespace is not found" + aboutKey + "set, nobody:t:k",
-			command("nosuch", "default:wrong:k"): "-invalid command : Err handle command nosuch" + aboutKey + "nosuch, default:wrong:k",
+			command("nosuch", "default:wrong:k"): "-ERR unknown command 'nosuch', with args beginning with: 'default:wrong:k' ",
 			command("get", "default:wrong:k"):    "$-1",
 		},
 	} {
