@@ -19,7 +19,7 @@ endif
 # Not every source comes with its repository.
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 
-.PHONY: help run build test test-race check fuzz bench bench-release proto rocksdb deps deps-test clean
+.PHONY: help run build test test-race check fuzz bench proto rocksdb deps deps-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
@@ -46,15 +46,8 @@ check: deps deps-test ## formatting, vet, staticcheck, import rules, generated c
 fuzz: deps ## run every fuzz target for a moment (FUZZTIME=10s)
 	@.ci/fuzz $(FUZZTIME)
 
-bench: deps deps-test rocksdb ## measure against redis-server and etcd, with the release build of RocksDB
-	@$(MAKE) --no-print-directory bench-release
-
-# A make of its own, so that it sees a release build that `bench` has just made.
-bench-release:
-	@if [ -z "$(ROCKSDB)" ]; then \
-	  echo "benchmarks want the release build of RocksDB, and the cache has none: run 'make rocksdb', then 'make bench'" >&2; exit 1; fi
-	@$(MAKE) --no-print-directory build
-	bin/zankv-bench $(BENCHFLAGS)
+bench: deps deps-test rocksdb ## measure against redis-server and etcd, with the release build of RocksDB (BENCHFLAGS=--quick)
+	@.ci/bench $(BENCHFLAGS)
 
 proto: deps deps-test ## generate code from the .proto files anew
 	go generate ./...

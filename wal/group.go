@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/raft/v3"
@@ -31,6 +32,9 @@ type Group struct {
 		// truncating says that base was moved and no record says so yet.
 		truncating bool
 	}
+
+	// cuts counts how often entries were replaced: a scanner that began before that has to look where the next entry is now.
+	cuts atomic.Uint64
 
 	// Of the writer alone: where the group will be when the updates checked so far are written.
 	nextBase, nextLast uint64
@@ -136,6 +140,7 @@ func (g *Group) forgetLocked(index, term uint64) {
 
 // cutLocked forgets the entries from index on, which others are about to replace.
 func (g *Group) cutLocked(index uint64) {
+	g.cuts.Add(1)
 	b := &g.log.index
 	for n := len(g.mu.spans); n > 0 && g.mu.spans[n-1].first >= index; n-- {
 		b.count.Add(int64(-len(g.mu.spans[n-1].marks)))
@@ -170,6 +175,7 @@ func (g *Group) addLocked(p place, index, term uint64, size int) {
 
 // resetLocked forgets all entries; the next one is index+1.
 func (g *Group) resetLocked(index, term uint64, seg *segment) {
+	g.cuts.Add(1)
 	for i := range g.mu.spans {
 		g.log.index.count.Add(int64(-len(g.mu.spans[i].marks)))
 	}

@@ -20,7 +20,8 @@ const (
 type scanner struct {
 	g    *Group
 	next uint64
-	sp   span // copy; sp.seg is referenced
+	sp   span   // copy; sp.seg is referenced
+	cuts uint64 // the group's, when sp was copied
 	// The next record is at off, in a frame whose records end at end. end 0: nothing is located.
 	off, end int64
 	frame    int64
@@ -64,7 +65,7 @@ func (s *scanner) locate() error {
 		}
 		s.end, s.win.buf, s.win.chunk = 0, s.win.buf[:0], minChunk
 	}
-	s.sp = sp
+	s.sp, s.cuts = sp, s.g.cuts.Load()
 	if s.end == 0 || int64(m.off) > s.off {
 		if !s.win.has(int64(m.off), recordHeaderSize) {
 			s.win.chunk = minChunk
@@ -78,6 +79,10 @@ func (s *scanner) locate() error {
 // own set, data is copied; without, it lies in the scanner's buffer, and fill returns what it has rather than read on.
 func (s *scanner) fill(dst []raftpb.Entry, max, limit uint64, own bool) ([]raftpb.Entry, error) {
 	taken := uint64(0)
+	// The span at hand may end earlier by now. What is asked for is committed, so no cut from here on concerns it.
+	if s.cuts != s.g.cuts.Load() {
+		s.end = 0
+	}
 	for n := len(dst); s.next <= max; {
 		hold := !own && len(dst) > n // what was taken lies in the buffer, so it must not move
 		if s.end == 0 || s.next < s.sp.first || s.next > s.sp.last || s.end > 0 && !s.win.has(s.off, recordHeaderSize) {

@@ -256,3 +256,17 @@ func TestFold(t *testing.T) {
 		t.Errorf("left: %v", f.Keys())
 	}
 }
+
+// A line that came altered, and again as it should be, was altered all the same.
+func TestLineAlteredBeforeAReplay(t *testing.T) {
+	s := newStream(8, 1)
+	s.events[0].Mutations = []Mutation{{Op: OpSet, Key: []byte("k"), Value: []byte("v")}, {Op: OpDel, Key: []byte("l")}}
+	var scratch Scratch
+	s.stamps[0].Chain = NextChain(Chain{}, &s.stamps[0], s.events[0], s.names, &scratch)
+	lines := s.lines()
+	altered := bytes.Replace(lines[0], []byte(`"value":"v"`), []byte(`"value":"w"`), 1)
+	if err := validate([][]byte{lines[0], lines[0], lines[1]}, true); err != nil {
+		t.Fatal(err)
+	}
+	broken(t, "altered, then as it was", validate([][]byte{altered, lines[0], lines[1]}, true), Atomic)
+}

@@ -35,4 +35,4 @@ var Differences = []Difference{
 }
 
 // Newer are commands of ours that Redis 7.0, Debian's, doesn't know: Redis 7.2's, which ZanKV follows, and ZanKV's own.
-var Newer = []string{"client|setinfo", "setifeq", "delifeq", "getnolock", "stale.getversion", "stale.getexpired"}
+var Newer = []string{"client|no-touch", "client|setinfo", "setifeq", "delifeq", "getnolock", "stale.getversion", "stale.getexpired"}

@@ -53,8 +53,8 @@ func TestTailChecks(t *testing.T) {
 	if m, ok := tail.mu.fold.Get([]byte("b")); tail.mu.fold.Len() != 2 || !ok || string(m.Value) != "2" || m.ExpireAt != 99 {
 		t.Fatalf("folded to %v, b is %+v", tail.mu.fold.Keys(), m)
 	}
-	if at, err := tail.Await(t.Context(), "marker:0", "7"); err != nil || at != (event.Position{Term: 2, Index: 7}) {
-		t.Fatalf("marker at %s, %v", at, err)
+	if at, err := tail.Await(t.Context(), "marker:0", "7"); err != nil || at.Position != (event.Position{Term: 2, Index: 7}) {
+		t.Fatalf("marker at %s, %v", at.Position, err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

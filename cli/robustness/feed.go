@@ -24,13 +24,12 @@ type Tail struct {
 	done      chan struct{}
 	mu        struct {
 		sync.Mutex
-		changed   chan struct{} // closed and replaced at each event
-		fold      event.Fold
-		events    int
-		last      event.Position
-		lastChain event.Chain
-		seen      map[string]event.Position // last position of each marker key
-		err       error
+		changed chan struct{} // closed and replaced at each event
+		fold    event.Fold
+		events  int
+		last    event.Position
+		seen    map[string]event.Stamp // of the last event with each value of a marker key
+		err     error
 	}
 }
 
@@ -54,7 +53,7 @@ func StartTail(binary string, nodes []string, namespace string, partition int) (
 
 func newTail(partition int) *Tail {
 	t := &Tail{Partition: partition, done: make(chan struct{})}
-	t.mu.changed, t.mu.seen = make(chan struct{}), map[string]event.Position{}
+	t.mu.changed, t.mu.seen = make(chan struct{}), map[string]event.Stamp{}
 	return t
 }
 
@@ -109,22 +108,22 @@ func (t *Tail) take(l *event.Line) {
 	defer t.mu.Unlock()
 	t.mu.fold.Apply(&l.Mutation)
 	if key := string(l.Mutation.Key); strings.HasPrefix(key, markerPrefix) {
-		t.mu.seen[key+"="+string(l.Mutation.Value)] = l.Stamp.Position
+		t.mu.seen[key+"="+string(l.Mutation.Value)] = l.Stamp
 	}
 	if l.Seq+1 == l.Of {
 		t.mu.events++
-		t.mu.last, t.mu.lastChain = l.Stamp.Position, l.Stamp.Chain
+		t.mu.last = l.Stamp.Position
 		close(t.mu.changed)
 		t.mu.changed = make(chan struct{})
 	}
 }
 
-// Await returns the position of the event that wrote a marker, once it has come as a whole.
-func (t *Tail) Await(ctx context.Context, key, value string) (event.Position, error) {
+// Await returns where the event stands that wrote a marker, once it has come as a whole.
+func (t *Tail) Await(ctx context.Context, key, value string) (event.Stamp, error) {
 	for {
 		t.mu.Lock()
 		at, ok := t.mu.seen[key+"="+value]
-		ok = ok && t.mu.last.Compare(at) >= 0
+		ok = ok && t.mu.last.Compare(at.Position) >= 0
 		changed, err := t.mu.changed, t.mu.err
 		t.mu.Unlock()
 		if ok || err != nil {
@@ -138,23 +137,18 @@ func (t *Tail) Await(ctx context.Context, key, value string) (event.Position, er
 	}
 }
 
-// state is the last whole event's position and chain, what is closed when another has come, and what is wrong.
-func (t *Tail) state() (event.Position, event.Chain, <-chan struct{}, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.mu.last, t.mu.lastChain, t.mu.changed, t.mu.err
-}
-
 // Last is the last whole event's position.
 func (t *Tail) Last() event.Position {
-	last, _, _, _ := t.state()
-	return last
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.last
 }
 
 // Err is what was found wrong so far.
 func (t *Tail) Err() error {
-	_, _, _, err := t.state()
-	return err
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.err
 }
 
 // Stop ends the process, and gives what the events fold to. The error is what was found wrong before.

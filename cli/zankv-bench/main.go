@@ -33,12 +33,13 @@ func app() *cli.App {
 		Usage: "measure ZanKV against redis-server and etcd on this machine",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "zankv", Value: "bin/zankv", Usage: "the zankv binary"},
+			&cli.StringFlag{Name: "zankv-cdc", Value: "bin/zankv-cdc", Usage: "the zankv-cdc binary"},
 			&cli.StringFlag{Name: "redis-server", Value: "redis-server", Usage: "the redis-server binary"},
 			&cli.StringFlag{Name: "redis-benchmark", Value: "redis-benchmark", Usage: "the redis-benchmark binary"},
 			&cli.StringFlag{Name: "dir", Value: ".", Usage: "where data is put while it runs: on the disk to be measured"},
 			&cli.StringFlag{Name: "only", Usage: "sections to run, separated by commas (those that they need run too): " + strings.Join(bench.Sections(), ", ")},
 			&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often everything is measured"},
-			&cli.DurationFlag{Name: "each", Value: 3 * time.Second, Usage: "how long one load is kept up"},
+			&cli.DurationFlag{Name: "each", Value: 2 * time.Second, Usage: "how long one load is kept up"},
 			&cli.IntFlag{Name: "keys", Value: 1_000_000, Usage: "how many keys the stores are filled with"},
 			&cli.BoolFlag{Name: "quick", Usage: "one short round with few keys, to see that everything works"},
 			&cli.BoolFlag{Name: "json", Usage: "print the figures and all samples as JSON"},
@@ -55,7 +56,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	o := bench.Options{
-		Zankv: c.String("zankv"), RedisServer: c.String("redis-server"), RedisBenchmark: c.String("redis-benchmark"),
+		Zankv: c.String("zankv"), ZankvCDC: c.String("zankv-cdc"), RedisServer: c.String("redis-server"), RedisBenchmark: c.String("redis-benchmark"),
 		Self: self, Dir: c.String("dir"), Rounds: c.Int("rounds"), Each: c.Duration("each"), Keys: c.Int("keys"),
 		Progress: os.Stderr,
 	}

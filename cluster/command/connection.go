@@ -34,6 +34,8 @@ var connections = []*Spec{
 				Summary: "Describes the connections of this node.", Since: "2.4.0", Group: "connection", Complexity: "O(N), N being the number of connections"},
 			{Name: "client|no-evict", Arity: 3, Flags: Admin | NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Accepted, without effect: no connection is evicted.", Since: "7.0.0", Group: "connection", Complexity: "O(1)"},
+			{Name: "client|no-touch", Arity: 3, Flags: NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
+				Summary: "Accepted, without effect: reads never change what is kept.", Since: "7.2.0", Group: "connection", Complexity: "O(1)"},
 			{Name: "client|reply", Arity: 3, Flags: NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Turns replies on or off.", Since: "3.2.0", Group: "connection", Complexity: "O(1)"},
 			{Name: "client|setinfo", Arity: 4, Flags: NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},

@@ -26,6 +26,7 @@ func (n *Node) routes() http.Handler {
 		reply(w, n.raftStats(r.URL.Query().Get("namespace"), leaderOnly(r)))
 	})
 	mux.HandleFunc("GET /cluster/checksum/{partition}", n.checksum)
+	mux.HandleFunc("POST /cdc/consumer/{partition}", n.setConsumer)
 	mux.Handle("GET /metrics", n.metrics())
 	return mux
 }
@@ -213,3 +214,36 @@ func (n *Node) replicaOf(name string) (*partition.Replica, int, error) {
 	}
 	return r, 0, nil
 }
+
+// setConsumer answers POST /cdc/consumer/<namespace>-<n>?id=<name>&position=<term-index> on the partition's leader: the log keeps what comes
+// after the position for that consumer. Without a position the consumer is removed.
+func (n *Node) setConsumer(w http.ResponseWriter, req *http.Request) {
+	r, status, err := n.replicaOf(req.PathValue("partition"))
+	if err != nil {
+		refuse(w, status, err)
+		return
+	}
+	id, text := req.URL.Query().Get("id"), req.URL.Query().Get("position")
+	var position event.Position
+	if text != "" {
+		position, err = event.ParsePosition(text)
+	}
+	if id == "" || len(id) > maxConsumerID {
+		err = fmt.Errorf("id %.40q: want 1 to %d bytes", id, maxConsumerID)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	switch err := r.SetConsumer(req.Context(), id, position); {
+	case errors.Is(err, partition.ErrNotLeader):
+		refuse(w, http.StatusMisdirectedRequest, err)
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, err)
+	default:
+		reply(w, map[string]string{"partition": r.Name(), "id": id, "position": text})
+	}
+}
+
+// maxConsumerID bounds a consumer's name.
+const maxConsumerID = 255

@@ -193,8 +193,10 @@ func (n *Node) closePartitions() {
 
 // noteLeadership is told by a replica who leads.
 func (n *Node) noteLeadership(id meta.PartitionID, l multiraft.Leadership) {
-	n.opts.Logger.Info("leadership", "partition", id.String(), "term", l.Term, "leader", l.Leader, "here", l.Leading)
-	if l.Leading {
-		n.announcer.announce(meta.Leader{Partition: id, Node: n.id, Term: l.Term})
+	if !l.Leading {
+		n.opts.Logger.Debug("follows", "partition", id.String(), "term", l.Term, "leader", l.Leader)
+		return
 	}
+	n.opts.Logger.Info("leads", "partition", id.String(), "term", l.Term)
+	n.announcer.announce(meta.Leader{Partition: id, Node: n.id, Term: l.Term})
 }

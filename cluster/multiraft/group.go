@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"unsafe"
 
 	"go.etcd.io/etcd/raft/v3"
@@ -24,7 +25,8 @@ type GroupConfig struct {
 	Applied, AppliedTerm uint64
 	ConfState            raftpb.ConfState
 	Machine              StateMachine
-	// Campaign makes the replica stand for election at once: the preferred leader of a new group.
+	// Campaign makes the replica stand for election at once: the preferred leader of a new group. One that has voted or followed
+	// before doesn't, unless it is alone: it may have promised a leader not to (lease.go).
 	Campaign bool
 	// Unsynced is the namespace's optimizedfsync: entries are written but not synced before they are acknowledged.
 	Unsynced bool
@@ -46,7 +48,8 @@ type Group struct {
 	voteGrace  int64              // no votes are granted before this monotonic time
 	reads      readIndexes
 	held       *raft.Ready // waits for a snapshot to be installed
-	incoming   string      // folder of the snapshot that was stepped last
+	installing sync.WaitGroup
+	incoming   string // folder of the snapshot that was stepped last
 	ready      raft.Ready
 	inRound    bool
 	removed    bool
@@ -57,7 +60,7 @@ var discard = &raft.DefaultLogger{Logger: slog.NewLogLogger(slog.DiscardHandler,
 func newGroup(n *Node, cfg GroupConfig) (*Group, error) {
 	g := &Group{node: n, cfg: cfg, log: n.opts.Log.Group(cfg.ID)}
 	g.lease.duration = leaseDuration(n.opts.Tick, n.opts.ElectionTicks)
-	g.lease.acks = make(map[uint64]int64)
+	g.lease.acks, g.lease.pending = make(map[uint64]int64), make(map[uint64]bool)
 	if !raft.IsEmptyHardState(g.log.HardState()) {
 		g.voteGrace = monotonic() + int64(n.opts.Tick)*int64(n.opts.ElectionTicks)
 	}
@@ -87,13 +90,19 @@ func newGroup(n *Node, cfg GroupConfig) (*Group, error) {
 	return g, nil
 }
 
-// alignLog resets a log that is behind its state machine: a crash came between the installation of a snapshot and the
-// reset of the log, or the group is new and its state machine starts at the base that all replicas share.
+// alignLog resets a log that doesn't lead to what its state machine has applied: a crash came between the installation of a
+// snapshot and the reset of the log, which ends before it, or has entries there that were never committed; or the group is new
+// and its state machine starts at the base that all replicas share. A state that ends before the log begins is another matter:
+// the log may hold what this replica has promised to keep, so that it must not be forgotten.
 func (g *Group) alignLog() error {
-	if g.cfg.Applied <= g.log.LastIndex() && g.cfg.Applied+1 >= g.log.FirstIndex() {
+	if term, err := g.log.Term(g.cfg.Applied); err == nil && term == g.cfg.AppliedTerm {
 		return nil
 	}
 	hard := g.log.HardState()
+	if first := g.log.FirstIndex(); g.cfg.Applied+1 < first {
+		return fmt.Errorf("multiraft: group %d: %w: it holds %d-%d, and the log goes on with %d: restore its folder, or remove the replica and add a new one",
+			g.cfg.ID, errStateLost, g.cfg.AppliedTerm, g.cfg.Applied, first)
+	}
 	hard.Term = max(hard.Term, g.cfg.AppliedTerm)
 	hard.Commit = g.cfg.Applied
 	err := g.node.opts.Log.Append([]wal.Update{{
@@ -116,7 +125,7 @@ func (g *Group) Wake() { g.node.touch(g) }
 // TransferLeadership asks another replica to take over. It returns at once; leadership notices tell what came of it.
 func (g *Group) TransferLeadership(to uint64) {
 	g.node.do(g, func() {
-		if !g.known.Leading || to == g.cfg.Replica {
+		if _, votes := g.voters.IDs()[to]; !votes || !g.known.Leading || to == g.cfg.Replica {
 			return
 		}
 		g.lease.block(to)
@@ -124,16 +133,18 @@ func (g *Group) TransferLeadership(to uint64) {
 	})
 }
 
-// Status is raft's own account. It waits for the loop.
+// Status is raft's own account; false if the group or its node is no more. It waits for the loop.
 func (g *Group) Status() (status raft.Status, ok bool) {
 	done := make(chan struct{})
-	g.node.do(g, func() {
-		status = g.raft.Status()
+	g.node.do(nil, func() {
+		if ok = !g.removed; ok {
+			status = g.raft.Status()
+		}
 		close(done)
 	})
 	select {
 	case <-done:
-		return status, true
+		return status, ok
 	case <-g.node.stopped:
 		return raft.Status{}, false
 	}
@@ -145,10 +156,13 @@ func (g *Group) tick() {
 		return
 	}
 	g.raft.Tick()
-	if g.known.Leading && len(g.voters[0]) == 1 && len(g.voters[1]) == 0 {
+	if g.known.Leading && g.alone() {
 		g.lease.extend(g.known.Term, g.cfg.Replica, g.voters)
 	}
 }
+
+// alone says whether the group has one voter.
+func (g *Group) alone() bool { return len(g.voters[0]) == 1 && len(g.voters[1]) == 0 }
 
 // step takes one message from another node.
 func (g *Group) step(m raftpb.Message, dir string) {
@@ -201,7 +215,7 @@ func (g *Group) propose() {
 		status := g.raft.BasicStatus()
 		fits := p.Generation >= g.generation && status.RaftState == raft.StateLeader && status.Term == p.Term
 		if !fits || g.raft.Propose(p.Data) != nil {
-			g.generation = p.Generation + 1
+			g.generation = max(g.generation, p.Generation+1)
 			g.cfg.Machine.Dropped(p)
 			continue
 		}
@@ -355,16 +369,24 @@ func (g *Group) install() {
 		g.node.fail(fmt.Errorf("multiraft: group %d: snapshot %d-%d: %w", g.cfg.ID, meta.Term, meta.Index, errNoFiles))
 		return
 	}
+	g.installing.Add(1)
 	g.node.tasks.Go(func() {
-		if err := g.cfg.Machine.Install(meta, dir); err != nil {
-			g.node.fail(fmt.Errorf("multiraft: group %d: install snapshot %d-%d: %w", g.cfg.ID, meta.Term, meta.Index, err))
-			return
-		}
-		g.node.do(g, g.installed)
+		defer g.installing.Done()
+		err := g.cfg.Machine.Install(meta, dir)
+		g.node.do(g, func() { // nothing, if the group was removed meanwhile
+			if err != nil {
+				g.node.fail(fmt.Errorf("multiraft: group %d: install snapshot %d-%d: %w", g.cfg.ID, meta.Term, meta.Index, err))
+				return
+			}
+			g.installed()
+		})
 	})
 }
 
-var errNoFiles = errors.New("a snapshot message came without its files")
+var (
+	errNoFiles   = errors.New("a snapshot message came without its files")
+	errStateLost = errors.New("the state was lost")
+)
 
 // installed resets the log to the snapshot, which the state machine holds durably by now.
 func (g *Group) installed() {

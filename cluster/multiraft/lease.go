@@ -34,10 +34,10 @@ type lease struct {
 	duration int64
 
 	// The rest belongs to the loop.
-	acks       map[uint64]int64 // replica → send time of the newest heartbeat that it answered in this term
-	blocked    bool             // a transfer is under way
-	transferee uint64           // whose answer is awaited after a transfer that was given up; 0: nobody's
-	notBefore  int64            // heartbeats sent before this don't count
+	acks      map[uint64]int64 // replica → send time of the newest heartbeat that it answered in this term
+	blocked   bool             // a transfer is under way
+	pending   map[uint64]bool  // who was asked to take over in this term, and hasn't answered since
+	notBefore int64            // heartbeats sent before this don't count
 }
 
 // leaseTime is one lease: the term that it belongs to and its end. They are read together, so that nobody takes the lease of
@@ -84,13 +84,15 @@ func (l *lease) valid(term uint64) bool {
 func (l *lease) drop() {
 	l.current.Store(nil)
 	clear(l.acks)
-	l.blocked, l.transferee, l.notBefore = false, 0, 0
+	clear(l.pending)
+	l.blocked, l.notBefore = false, 0
 }
 
 // block ends the lease before a transfer to a replica is asked for.
 func (l *lease) block(transferee uint64) {
 	l.current.Store(nil)
-	l.blocked, l.transferee = true, transferee
+	l.blocked = true
+	l.pending[transferee] = true
 }
 
 // unblock is called when the transfer has ended and this replica still leads the same term.
@@ -106,15 +108,15 @@ func (l *lease) answered(term, self, from uint64, sent int64, voters quorum.Join
 		return
 	}
 	l.acks[from] = sent
-	if from == l.transferee && !l.blocked {
-		l.transferee = 0
+	if !l.blocked {
+		delete(l.pending, from)
 	}
 	l.extend(term, self, voters)
 }
 
 // extend computes the lease from the answers so far.
 func (l *lease) extend(term, self uint64, voters quorum.JointConfig) {
-	if l.blocked || l.transferee != 0 {
+	if l.blocked || len(l.pending) > 0 {
 		return
 	}
 	l.acks[self] = monotonic()

@@ -131,7 +131,7 @@ func (n *Node) Add(cfg GroupConfig) (*Group, error) {
 		n.groups.Lock()
 		n.groups.byID[cfg.ID] = g
 		n.groups.Unlock()
-		if cfg.Campaign {
+		if cfg.Campaign && (g.voteGrace == 0 || g.alone()) {
 			_ = g.raft.Campaign() // refused only when it may not stand, and then the others elect one
 		}
 		n.include(g)
@@ -140,12 +140,14 @@ func (n *Node) Add(cfg GroupConfig) (*Group, error) {
 	return g, err
 }
 
-// Remove stops a replica: its state machine isn't called any more once Remove has returned.
+// Remove stops a replica: its state machine isn't called any more once Remove has returned. It waits for an installation
+// under way, so that it must not be called by who has to take part in one.
 func (n *Node) Remove(id uint64) error {
-	return n.wait(func() error {
+	var g *Group
+	err := n.wait(func() error {
 		n.groups.Lock()
 		defer n.groups.Unlock()
-		if g := n.groups.byID[id]; g != nil {
+		if g = n.groups.byID[id]; g != nil {
 			g.removed = true
 			g.lease.drop()
 			g.reads.fail()
@@ -153,6 +155,10 @@ func (n *Node) Remove(id uint64) error {
 		delete(n.groups.byID, id)
 		return nil
 	})
+	if err == nil && g != nil {
+		g.installing.Wait()
+	}
+	return err
 }
 
 // Group finds a replica by its group's id, nil if there is none.
@@ -362,10 +368,15 @@ func (n *Node) takeInbox() error {
 		n.spare = work
 	}()
 	for i := range work.msgs {
-		if g := work.msgs[i].group; !g.removed {
-			g.step(work.msgs[i].msg, work.msgs[i].dir)
-			n.include(g)
+		g := work.msgs[i].group
+		if g.removed {
+			if dir := work.msgs[i].dir; dir != "" {
+				g.discardDir(dir)
+			}
+			continue
 		}
+		g.step(work.msgs[i].msg, work.msgs[i].dir)
+		n.include(g)
 	}
 	for _, t := range work.tasks {
 		if t.group != nil {

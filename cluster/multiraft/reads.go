@@ -16,14 +16,15 @@ type readIndexes struct {
 
 // ReadIndex asks a quorum whether this replica still leads a term, and calls done with the answer. If it does, then
 // whatever it had applied at the time of the call holds everything that was acknowledged before the call, given that the state holds an
-// entry of that term. done is called by the loop and must not block.
+// entry of that term. done is called by the loop and must not block; when the node stops it may never be called.
 func (g *Group) ReadIndex(term uint64, done func(ok bool)) {
-	g.node.do(g, func() {
-		if !g.known.Leading || g.known.Term != term {
+	g.node.do(nil, func() {
+		if g.removed || !g.known.Leading || g.known.Term != term {
 			done(false)
 			return
 		}
 		g.reads.asked = append(g.reads.asked, done)
+		g.node.include(g)
 	})
 }
 

@@ -4,40 +4,93 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/store"
 )
 
-// fixedView is the state at one position. The engine under it isn't closed before it is.
+// fixedView is the state at one position. The store isn't replaced or closed before it is closed: it holds the state lock shared.
 type fixedView struct {
-	store *store.Store
-	snap  *store.Snapshot
+	replica *Replica
+	store   *store.Store
+	snap    *store.Snapshot
+}
+
+// fixView is called by the replica's goroutine, which alone asks for the lock exclusively while it runs, so that it never waits here.
+func (r *Replica) fixView() *fixedView {
+	r.state.RLock()
+	return &fixedView{replica: r, store: r.store, snap: r.store.Snapshot()}
+}
+
+func (v *fixedView) close() {
+	v.snap.Close()
+	v.replica.state.RUnlock()
+}
+
+// watch is one wait for a view. Whoever waits may go at any time, also when the replica's goroutine is about to show it one, or
+// never will any more.
+type watch struct {
+	sync.Mutex
+	gone  bool
+	view  *fixedView
+	past  event.Position // set if there can't be a view any more
+	ready chan struct{}
+}
+
+// show gives the waiter what it waits for, if it still does: a view, or what is applied if that is past.
+func (w *watch) show(r *Replica, at uint64) {
+	w.Lock()
+	defer w.Unlock()
+	if w.gone {
+		return
+	}
+	if applied := r.store.State().Applied; at != 0 && applied.Index > at {
+		w.past = applied
+	} else {
+		w.view = r.fixView()
+	}
+	close(w.ready)
+}
+
+// leave gives up. What was shown is the waiter's no more.
+func (w *watch) leave() {
+	w.Lock()
+	defer w.Unlock()
+	w.gone = true
+	if w.view != nil {
+		w.view.close()
+	}
 }
 
 // watches are those who want to see the state at an exact index. It belongs to the replica's goroutine.
-type watches map[uint64][]chan *fixedView
+type watches map[uint64][]*watch
 
-func (w *watches) add(index uint64, ch chan *fixedView) {
+func (w *watches) add(index uint64, one *watch) {
 	if *w == nil {
 		*w = make(watches)
 	}
-	(*w)[index] = append((*w)[index], ch)
+	(*w)[index] = append((*w)[index], one)
 }
 
-func (w watches) remove(index uint64, ch chan *fixedView) {
-	w[index] = slices.DeleteFunc(w[index], func(other chan *fixedView) bool { return other == ch })
+func (w watches) remove(index uint64, one *watch) {
+	w[index] = slices.DeleteFunc(w[index], func(other *watch) bool { return other == one })
 	if len(w[index]) == 0 {
 		delete(w, index)
 	}
 }
 
-// fireWatches shows the state to everyone who watches what is applied now.
+// fireWatches shows the state to everyone who watches what is applied now, and tells those whose position a snapshot has passed.
 func (r *Replica) fireWatches(applied uint64) {
-	for _, ch := range r.watches[applied] {
-		ch <- r.fixView()
+	for index, waiting := range r.watches {
+		if index > applied {
+			continue
+		}
+		for _, one := range waiting {
+			one.show(r, index)
+		}
+		delete(r.watches, index)
 	}
-	delete(r.watches, applied)
 }
 
 // watched says whether somebody wants to see the state right after an index, so that rows must be written up to there.
@@ -46,11 +99,20 @@ func (r *Replica) watched(index uint64) bool { return len(r.watches) > 0 && len(
 // Checksum computes the checksum of this replica's content at a position: the zero position means now; one ahead is waited for
 // until ctx ends; ErrPast if more is applied already. A snapshot of another node isn't installed before it is done.
 func (r *Replica) Checksum(ctx context.Context, at event.Position) (store.Checksum, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // closing waits for nobody's checksum
+		select {
+		case <-r.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	view, err := r.viewAt(ctx, at)
 	if err != nil {
 		return store.Checksum{}, fmt.Errorf("partition %s: checksum at %s: %w", r.name, at, err)
 	}
-	defer view.snap.Close()
+	defer view.close()
 	state, err := view.snap.State()
 	if err != nil {
 		return store.Checksum{}, err
@@ -58,47 +120,47 @@ func (r *Replica) Checksum(ctx context.Context, at event.Position) (store.Checks
 	if !at.IsZero() && state.Applied != at {
 		return store.Checksum{}, fmt.Errorf("partition %s: index %d was committed as %s, not as %s", r.name, at.Index, state.Applied, at)
 	}
-	return view.store.Checksum(ctx, view.snap)
+	sum, err := view.store.Checksum(ctx, view.snap)
+	if err != nil && r.ended() {
+		err = ErrClosed
+	}
+	return sum, err
 }
 
 func (r *Replica) viewAt(ctx context.Context, at event.Position) (*fixedView, error) {
-	now := make(chan *fixedView, 1)
-	watch := make(chan *fixedView, 1)
-	past := make(chan event.Position, 1)
+	w := &watch{ready: make(chan struct{})}
 	r.box.call(func() {
-		switch applied := r.store.State().Applied; {
-		case ctx.Err() != nil:
-		case at.IsZero() || applied.Index == at.Index:
-			now <- r.fixView()
-		case applied.Index < at.Index:
-			r.watches.add(at.Index, watch)
-		default:
-			past <- applied
+		if !at.IsZero() && r.store.State().Applied.Index < at.Index {
+			r.watches.add(at.Index, w)
+			return
 		}
+		w.show(r, at.Index)
 	})
 	select {
-	case view := <-now:
-		return view, nil
-	case view := <-watch:
-		return view, nil
-	case applied := <-past:
-		return nil, fmt.Errorf("%w: %s is applied", ErrPast, applied)
+	case <-w.ready:
+		if w.view == nil {
+			return nil, fmt.Errorf("%w: %s is applied", ErrPast, w.past)
+		}
+		return w.view, nil
 	case <-r.done:
+		w.leave()
 		return nil, ErrClosed
 	case <-ctx.Done():
-		// What the call left behind, or still leaves, is taken back after it.
-		r.box.call(func() {
-			r.watches.remove(at.Index, watch)
-			for _, ch := range []chan *fixedView{now, watch} {
-				select {
-				case view := <-ch:
-					view.snap.Close()
-				default:
-				}
-			}
-		})
+		w.leave()
+		r.box.call(func() { r.watches.remove(at.Index, w) })
+		if r.ended() {
+			return nil, ErrClosed
+		}
 		return nil, fmt.Errorf("%w: %d is applied so far", ctx.Err(), r.Applied())
 	}
 }
 
-func (r *Replica) fixView() *fixedView { return &fixedView{store: r.store, snap: r.store.Snapshot()} }
+// ended says whether the replica's goroutine has ended.
+func (r *Replica) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}

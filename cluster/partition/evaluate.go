@@ -81,9 +81,26 @@ func (r *Replica) admits(l *lane, req *command.Request) bool {
 	inOpen := l.last == nil || l.last == r.open || l.open == 0
 	if !write {
 		// It sees applied state and the open batch: its own connection's earlier writes must be in one of them.
-		return inOpen
+		return inOpen && !r.mixes(l, req)
 	}
-	return r.keysFree(req)
+	return !(l.alone && l.open > 0) && r.keysFree(req)
+}
+
+// mixes says whether a read would see the open batch without what is in flight before it: the lane has seen the open batch, or one
+// of the keys is in it, while another key is in flight in an earlier one. When that is applied others may read it without
+// the open batch, and no order would explain both.
+func (r *Replica) mixes(l *lane, req *command.Request) bool {
+	if r.flights == 0 {
+		return false
+	}
+	opened, earlier := l.open > 0, false
+	eachKey(req, func(key []byte) bool {
+		if at, flying := r.inflight[string(key)]; flying {
+			opened, earlier = opened || at.batch == r.open, earlier || at.batch != r.open
+		}
+		return true
+	})
+	return opened && earlier
 }
 
 // keysFree says whether no key of a write is in flight in another batch or waited for by an earlier lane.
@@ -114,8 +131,9 @@ func (r *Replica) keepWaiting(l *lane, req *command.Request) {
 // runRequest evaluates one request and decides what its answer waits for.
 func (r *Replica) runRequest(l *lane, req *command.Request) {
 	l.open++
+	l.alone = false
 	if size(req) > r.opts.MaxEventBytes {
-		r.refuse(l, req, "ERR the command needs an event larger than max_event_bytes; nothing was changed")
+		r.refuse(l, req, tooLargeText)
 		return
 	}
 	b := r.openBatch()
@@ -134,6 +152,15 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	}
 	if emitted > 0 && req.Reply.IsError() {
 		panic("partition: " + req.Spec.Name + " changed something and failed")
+	}
+	if emitted > 0 && b.bytes > r.opts.MaxEventBytes {
+		r.tooLarge(l, req, b, before)
+		return
+	}
+	if emitted == 0 && !r.view.dirty && l.open > 1 && l.last != b && req.Spec.Flags&command.Write != 0 {
+		r.postpone(l, req) // it would be answered before the lane's earlier writes
+		l.alone = true
+		return
 	}
 	if emitted > 0 {
 		r.nextGroup++
@@ -169,6 +196,27 @@ func (r *Replica) prepare(l *lane, req *command.Request, b *batch) *command.Cont
 	c.Resume, c.More = l.resume, nil
 	l.resume = nil
 	return c
+}
+
+const tooLargeText = "ERR the command needs an event larger than max_event_bytes; nothing was changed"
+
+// tooLarge takes back what doesn't fit into an event: it goes into the next one, or is refused if it had this one for itself.
+func (r *Replica) tooLarge(l *lane, req *command.Request, b *batch, before int) {
+	r.rollback(b, before)
+	if before == 0 {
+		req.Reply.Buf = req.Reply.Buf[:0]
+		r.refuse(l, req, tooLargeText)
+		return
+	}
+	r.postpone(l, req)
+	r.closeBatch()
+}
+
+// postpone makes a request that was evaluated the next of its lane again.
+func (r *Replica) postpone(l *lane, req *command.Request) {
+	req.Reply.Buf = req.Reply.Buf[:0]
+	l.next--
+	l.open--
 }
 
 // runAgain has a command that works in pages go on when its page is applied. It is a barrier until it is done.
@@ -208,7 +256,9 @@ func (r *Replica) finishLane(l *lane) {
 	if l.finished() && l.done != nil {
 		done := l.done
 		l.done = nil
-		r.box.answered(len(l.reqs))
+		if !l.uncounted {
+			r.box.answered(len(l.reqs))
+		}
 		done()
 	}
 }

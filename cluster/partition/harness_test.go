@@ -273,3 +273,20 @@ func (c *cluster) do(args ...string) string {
 	})
 	return reply
 }
+
+// do runs f in the replica's goroutine and waits for it.
+func (r *Replica) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	r.box.call(func() {
+		f()
+		close(done)
+	})
+	select {
+	case <-done:
+		return nil
+	case <-r.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -116,6 +116,9 @@ type lane struct {
 	// waiting: the answer of an evaluated request depends on a confirmation that this replica still leads.
 	waiting bool
 	failed  bool // one ended Elsewhere: so does the rest
+	alone   bool // the next request changes nothing: it goes on when all before it are answered
+	// uncounted: it didn't come through the mailbox's count of requests.
+	uncounted bool
 }
 
 // finished says whether every request has its outcome.

@@ -215,6 +215,17 @@ func (r *Replica) Install(meta raftpb.SnapshotMetadata, dir string) error {
 
 // replaceStore switches to the installed state, in the replica's goroutine.
 func (r *Replica) replaceStore() error {
+	if err := r.switchStore(); err != nil {
+		return err
+	}
+	r.flushed.Store(r.store.State().Applied.Index)
+	r.lostToSnapshot()
+	r.noteApplied()
+	return r.markBase()
+}
+
+// switchStore waits for who reads the old store.
+func (r *Replica) switchStore() error {
 	r.state.Lock()
 	defer r.state.Unlock()
 	if err := r.state.engine.Close(); err != nil {
@@ -230,10 +241,7 @@ func (r *Replica) replaceStore() error {
 	if err := r.useEngine(e); err != nil {
 		return closeAfter(err, e)
 	}
-	r.flushed.Store(r.store.State().Applied.Index)
-	r.lostToSnapshot()
-	r.noteApplied()
-	return r.markBase()
+	return nil
 }
 
 // lostToSnapshot settles batches whose index the snapshot has passed: whether they are in it nobody here can tell.

@@ -3,6 +3,7 @@
 package walbench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,18 @@ type Options struct {
 	Duration   time.Duration // of each measurement, 2 s unless told
 }
 
+// Names of the results.
+const (
+	FirstLife = "log, first life"
+	Recycled  = "log, recycled segments"
+	Append    = "bare append+fdatasync"
+	Overwrite = "bare overwrite+fdatasync"
+	EtcdWALs  = "one etcd wal per group"
+)
+
 // Result is one line of the table.
 type Result struct {
-	Name    string
+	Name    string // one of the above
 	Groups  int
 	Entries float64 // per second
 	Syncs   float64 // per second
@@ -41,8 +51,8 @@ func (r Result) String() string {
 }
 
 // Run measures in directories under dir, which it removes again. Each append holds one entry and a hard state of each
-// group, as a node under load has them.
-func Run(dir string, o Options) ([]Result, error) {
+// group, as a node under load has them. ctx ends it between two slices.
+func Run(ctx context.Context, dir string, o Options) ([]Result, error) {
 	if o.Groups == nil {
 		o.Groups = []int{1, 16, 256}
 	}
@@ -54,7 +64,7 @@ func Run(dir string, o Options) ([]Result, error) {
 	}
 	var out []Result
 	for _, groups := range o.Groups {
-		results, err := measure(dir, groups, o)
+		results, err := measure(ctx, dir, groups, o)
 		if err != nil {
 			return out, err
 		}
@@ -82,7 +92,7 @@ type subject struct {
 // for all.
 const rounds = 20
 
-func measure(parent string, groups int, o Options) (out []Result, err error) {
+func measure(ctx context.Context, parent string, groups int, o Options) (out []Result, err error) {
 	dir, err := os.MkdirTemp(parent, "walbench-")
 	if err != nil {
 		return nil, err
@@ -99,6 +109,9 @@ func measure(parent string, groups int, o Options) (out []Result, err error) {
 		subjects = append(subjects, s)
 	}
 	for range rounds {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		for _, s := range subjects {
 			if err := s.run(o.Duration / rounds); err != nil {
 				return nil, fmt.Errorf("%s with %d groups: %w", s.name, groups, err)
@@ -159,7 +172,7 @@ func firstLife(dir string, groups int, o Options) (*subject, error) {
 		return nil, err
 	}
 	load := newLoad(groups, o.EntryBytes)
-	return &subject{name: "log, first life", syncs: 1, close: l.Close, append: func() error { return l.Append(load.next()) }}, nil
+	return &subject{name: FirstLife, syncs: 1, close: l.Close, append: func() error { return l.Append(load.next()) }}, nil
 }
 
 // recycled first fills a log with large entries and truncates as it goes, so that what is measured goes to segments
@@ -170,7 +183,7 @@ func recycled(dir string, groups int, o Options) (*subject, error) {
 		return nil, err
 	}
 	fill, load := newLoad(groups, max(o.EntryBytes, (1<<20)/groups)), newLoad(groups, o.EntryBytes)
-	s := &subject{name: "log, recycled segments", syncs: 1, close: l.Close}
+	s := &subject{name: Recycled, syncs: 1, close: l.Close}
 	for l.Stats().Bytes < 5*(64<<20) {
 		if err := errors.Join(l.Append(fill.next()), truncateAll(l, fill.index)); err != nil {
 			return nil, errors.Join(err, l.Close())
@@ -197,11 +210,11 @@ func truncateAll(l *wal.Log, index uint64) error {
 }
 
 func bareAppend(dir string, groups int, o Options) (*subject, error) {
-	return bare("bare append+fdatasync", dir, groups, o, 0)
+	return bare(Append, dir, groups, o, 0)
 }
 
 func bareOverwrite(dir string, groups int, o Options) (*subject, error) {
-	return bare("bare overwrite+fdatasync", dir, groups, o, 64<<20)
+	return bare(Overwrite, dir, groups, o, 64<<20)
 }
 
 // bare writes and syncs as many bytes as an append of the log has; with written > 0 round and round in a file with that
@@ -252,8 +265,13 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// etcdBytes is what all etcd wals together may allocate. Each allocates its segment and the next one when it is made, 64 MB each by
+// default, which are 33 GB for 256 groups.
+const etcdBytes = 1 << 30
+
 // etcdWALs saves the same, group by group, to a log of its own each, as each raft group alone would.
 func etcdWALs(dir string, groups int, o Options) (*subject, error) {
+	etcdwal.SegmentSizeBytes = min(64*1000*1000, int64(etcdBytes/(2*groups)))
 	logs := make([]*etcdwal.WAL, groups)
 	for i := range logs {
 		w, err := etcdwal.Create(zap.NewNop(), filepath.Join(dir, fmt.Sprint(i)), nil)
@@ -266,7 +284,7 @@ func etcdWALs(dir string, groups int, o Options) (*subject, error) {
 		}
 	}
 	load := newLoad(groups, o.EntryBytes)
-	s := &subject{name: "one etcd wal per group", syncs: float64(groups)}
+	s := &subject{name: EtcdWALs, syncs: float64(groups)}
 	s.append = func() error {
 		for i, u := range load.next() {
 			if err := logs[i].Save(u.HardState, u.Entries); err != nil {

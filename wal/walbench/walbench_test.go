@@ -12,7 +12,7 @@ func TestRun(t *testing.T) {
 	if os.Getenv("WALBENCH") != "" {
 		o = Options{}
 	}
-	results, err := Run(t.TempDir(), o)
+	results, err := Run(t.Context(), t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,7 @@ func TestRowsHaveSamples(t *testing.T) {
 				taken = append(taken, m.Name)
 			}
 		}
+		taken = append(taken, diskName) // which is always run
 		for _, r := range s.Rows {
 			for _, name := range []string{r.Of, r.Over} {
 				if name != "" && !slices.ContainsFunc(taken, func(m string) bool { return strings.HasPrefix(name, m+".") }) {
@@ -56,26 +57,36 @@ func TestRowsHaveSamples(t *testing.T) {
 }
 
 // What is compared is measured next to each other.
-func TestInterleave(t *testing.T) {
-	m := func(names ...string) (ms []Measurement) {
-		for _, n := range names {
-			ms = append(ms, Measurement{Name: n})
-		}
-		return ms
-	}
+func TestInTurn(t *testing.T) {
+	m := func(name string, turn int) Measurement { return Measurement{Name: name, Turn: turn} }
 	var got []string
-	for _, x := range interleave([]Section{{Measurements: m("a1", "a2", "a3")}, {}, {Measurements: m("b1")}, {Measurements: m("c1", "c2")}}) {
+	for _, x := range inTurn([]Section{
+		{Measurements: []Measurement{m("a1", 1), m("a2", 2), m("a9", 9)}}, {},
+		{Measurements: []Measurement{m("b0", -1), m("b2", 2)}}, {Measurements: []Measurement{m("c2", 2), m("c1", 1)}},
+	}) {
 		got = append(got, x.Name)
 	}
-	if want := "a1 b1 c1 a2 c2 a3"; strings.Join(got, " ") != want {
+	if want := "b0 a1 c1 a2 b2 c2 a9"; strings.Join(got, " ") != want {
 		t.Errorf("%v, want %s", got, want)
+	}
+	// The same load on all systems, and etcd's beside it.
+	turns := map[string]int{}
+	for _, s := range allSections(&Options{}) {
+		for _, m := range s.Measurements {
+			turns[m.Name] = m.Turn
+		}
+	}
+	for _, name := range []string{"zankv3.set.c50.p1", "zankv3fwd.set.c50.p1", "zankv1.set.c50.p1", "etcd.put.c50"} {
+		if turns[name] != turns["redis.set.c50.p1"] {
+			t.Errorf("%s has turn %d, redis's is %d", name, turns[name], turns["redis.set.c50.p1"])
+		}
 	}
 }
 
 // Ratios are taken round by round, so that a machine that slows down for one round doesn't bend them.
 func TestTable(t *testing.T) {
 	taken := Results{"x.rps": {100, 10, 120}, "y.rps": {200, 20, 200}, "m.mib": {401, 390, 395}}
-	rep, err := newReport([]Section{{Name: "s", Rows: []Row{
+	rep, err := newReport([]string{"a machine"}, []Section{{Name: "s", Rows: []Row{
 		{What: "x, /s", Of: "x.rps"},
 		{What: "x to y", Of: "x.rps", Over: "y.rps", AtLeast: 0.5},
 		{What: "more", Of: "x.rps", Over: "y.rps", AtLeast: 0.6, Stretch: 0.7},
@@ -90,13 +101,14 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-          measured  against      ratio  (min – max)    target
+a machine
+          ours  theirs       ratio  (min – max)    target
 s
-  x, /s   100                           (10.0 – 120)
-  x to y  100       200 (y.rps)  0.50   (0.50 – 0.60)  ≥ 0.50         ok
-  more    100       200 (y.rps)  0.50   (0.50 – 0.60)  ≥ 0.60 (0.70)  miss
-  memory  395                           (390 – 401)    ≤ 400          ok
-  less    395                           (390 – 401)    ≤ 390          miss
+  x, /s   100                       (10.0 – 120)
+  x to y  100   200 (y.rps)  0.50   (0.50 – 0.60)  ≥ 0.50         ok
+  more    100   200 (y.rps)  0.50   (0.50 – 0.60)  ≥ 0.60 (0.70)  miss
+  memory  395                       (390 – 401)    ≤ 400          ok
+  less    395                       (390 – 401)    ≤ 390          miss
 `
 	var got strings.Builder
 	for line := range strings.Lines(b.String()) {
@@ -109,7 +121,7 @@ s
 		t.Errorf("%d misses, want 2", rep.Misses())
 	}
 	for _, row := range []Row{{Of: "no"}, {Of: "x.rps", Over: "no"}} {
-		if _, err := newReport([]Section{{Name: "s", Rows: []Row{row}}}, taken); err == nil {
+		if _, err := newReport(nil, []Section{{Name: "s", Rows: []Row{row}}}, taken); err == nil {
 			t.Errorf("row %+v has a figure that nobody took", row)
 		}
 	}
@@ -247,15 +259,15 @@ func TestLeaderRoute(t *testing.T) {
 		}
 	}
 	var progress bytes.Buffer
-	r := &redisRoute{o: &Options{RedisBenchmark: "redis-benchmark", Keys: 400, Progress: &progress}, name: "x",
+	r := &redisRoute{o: &Options{RedisBenchmark: "redis-benchmark", Keys: 4000, Progress: &progress}, name: "x",
 		targets: leaderTargets(func() int { return port }, 4), alive: p.alive, rate: map[load]float64{}}
 	if err := r.fill(ctx); err != nil {
 		t.Fatal(err)
 	}
 	for partition := range 4 {
 		_, slot := tagOf(partition, 4)
-		if n := c.ClusterCountKeysInSlot(ctx, slot).Val(); n < 60 || n > 100 {
-			t.Errorf("partition %d has %d keys, want most of 100", partition, n)
+		if n := c.ClusterCountKeysInSlot(ctx, slot).Val(); n != 1000 {
+			t.Errorf("partition %d has %d keys, want 1000", partition, n)
 		}
 	}
 	if rps, _, err := r.run(ctx, load{"GET", 1, 1}, 100); err != nil || rps <= 0 {

@@ -16,7 +16,7 @@ const (
 // diskMeasurement times fdatasync after 4 KiB appended, and after 4 KiB written over a block that is there: what a write
 // can't be faster than.
 func diskMeasurement(o *Options) Measurement {
-	return Measurement{Name: "disk", Run: func(ctx context.Context) (Samples, error) {
+	return Measurement{Name: "disk", Turn: turnDisk, Run: func(ctx context.Context) (Samples, error) {
 		f, err := os.Create(filepath.Join(o.Dir, "probe"))
 		if err != nil {
 			return nil, err

@@ -47,10 +47,19 @@ var starter = sync.OnceValue(func() chan<- func() {
 
 // startProcess starts a child. ready, if not empty, is a text in the line of its output to wait for.
 func startProcess(ctx context.Context, name, ready string, wait time.Duration, bin string, args ...string) (*process, error) {
+	return startProcessTo(ctx, nil, name, ready, wait, bin, args...)
+}
+
+// startProcessTo is startProcess with a file for the child's standard output, unless it is nil; then only what it writes to standard error is
+// looked at.
+func startProcessTo(ctx context.Context, out *os.File, name, ready string, wait time.Duration, bin string, args ...string) (*process, error) {
 	p := &process{name: name, cmd: exec.Command(bin, args...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = childAttributes()
 	r, w := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = w, w
+	if out != nil {
+		p.cmd.Stdout = out
+	}
 	result := make(chan error)
 	starter() <- func() { result <- p.cmd.Start() }
 	if err := <-result; err != nil {
@@ -140,10 +149,19 @@ func (p *process) alive() error {
 
 // runTool runs a child to its end and returns what it has written to its output.
 func runTool(ctx context.Context, bin string, args ...string) (string, error) {
+	var out strings.Builder
+	if err := runTo(ctx, &out, bin, args...); err != nil {
+		return "", fmt.Errorf("%w%s", err, last(out.String()))
+	}
+	return out.String(), nil
+}
+
+// runTo runs a child to its end, with its output to a writer, or thrown away if that is nil.
+func runTo(ctx context.Context, out io.Writer, bin string, args ...string) error {
 	cmd := exec.CommandContext(ctx, bin, args...)
 	cmd.SysProcAttr = childAttributes()
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	var errs strings.Builder
+	cmd.Stdout, cmd.Stderr = out, &errs
 	result := make(chan error)
 	starter() <- func() { result <- cmd.Start() }
 	err := <-result
@@ -151,9 +169,9 @@ func runTool(ctx context.Context, bin string, args ...string) (string, error) {
 		err = cmd.Wait()
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s%s", bin, strings.Join(args, " "), errors.Join(ctx.Err(), err), errs.String(), last(out.String()))
+		return fmt.Errorf("%s %s: %w: %s", bin, strings.Join(args, " "), errors.Join(ctx.Err(), err), errs.String())
 	}
-	return out.String(), nil
+	return nil
 }
 
 func last(s string) string { return s[max(0, len(s)-500):] }

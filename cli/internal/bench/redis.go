@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,14 @@ func (s *redisServer) Check() error {
 	return binary(s.o.RedisBenchmark, "install Debian's redis-tools")
 }
 
+func (s *redisServer) Version(ctx context.Context) (string, error) {
+	out, err := runTool(ctx, s.o.RedisServer, "--version")
+	if fields := strings.Fields(out); len(fields) > 2 {
+		return "redis-server " + fields[2], err
+	}
+	return strings.TrimSpace(out), err
+}
+
 func (s *redisServer) Start(ctx context.Context) (err error) {
 	if s.port, err = freePorts(1); err != nil {
 		return err
@@ -44,10 +53,7 @@ func (s *redisServer) Start(ctx context.Context) (err error) {
 	s.p, err = startProcess(ctx, "redis-server", "Ready to accept connections", 30*time.Second, s.o.RedisServer,
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
-	if err != nil {
-		return err
-	}
-	return s.route.fill(ctx)
+	return err
 }
 
 func (s *redisServer) Stop() { s.p.stop() }

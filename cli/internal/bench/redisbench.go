@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,6 +27,9 @@ var loads = []load{
 	{"SET", 1, 1}, {"SET", 50, 1}, {"SET", 1, 16}, {"SET", 50, 16},
 	{"GET", 1, 1}, {"GET", 50, 1}, {"GET", 1, 16}, {"GET", 50, 16},
 }
+
+// turnOf is a load's place in a round.
+func turnOf(l load) int { return slices.Index(loads, l) }
 
 // value is what is written everywhere: 128 bytes without a pattern.
 var value = func() string {
@@ -65,20 +69,36 @@ type result struct {
 }
 
 // run sends n requests in all and returns requests a second, from the first start to the last end, and the mean of the
-// targets' median latencies, in microseconds. A leader that moves away while its load runs makes that load an error
-// (MOVED): it is tried again with the new leaders, once.
+// targets' median latencies, in microseconds.
 func (r *redisRoute) run(ctx context.Context, l load, n int) (rps, p50 float64, err error) {
-	for range 2 {
-		if rps, p50, err = r.tryRun(ctx, l, n); err == nil || !strings.Contains(err.Error(), "MOVED") {
+	err = r.whileLeadersStay(func() (err error) {
+		rps, p50, err = r.tryRun(ctx, l, n)
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	r.rate[l] = rps
+	return rps, p50, nil
+}
+
+// leaderTries is how often something is begun again because a leader has moved.
+const leaderTries = 3
+
+// whileLeadersStay does do. A leader that moves away meanwhile makes it an error, MOVED or, with no new one yet, CLUSTERDOWN: it is
+// done again, with the new leaders.
+func (r *redisRoute) whileLeadersStay(do func() error) (err error) {
+	for range leaderTries {
+		err = do()
+		if err == nil {
+			return nil
+		}
+		if text := err.Error(); !strings.Contains(text, "MOVED") && !strings.Contains(text, "CLUSTERDOWN") {
 			break
 		}
 		r.o.say("%s: a leader has moved, again", r.name)
 	}
-	if err != nil {
-		return 0, 0, errors.Join(err, r.alive())
-	}
-	r.rate[l] = rps
-	return rps, p50, nil
+	return errors.Join(err, r.alive())
 }
 
 func (r *redisRoute) tryRun(ctx context.Context, l load, n int) (rps, p50 float64, err error) {
@@ -86,14 +106,15 @@ func (r *redisRoute) tryRun(ctx context.Context, l load, n int) (rps, p50 float6
 	if err != nil {
 		return 0, 0, err
 	}
-	keys := max(1, r.o.Keys/len(targets))
+	keys := r.keys(len(targets))
 	targets = targets[:min(len(targets), l.clients)]
 	results, errs := make([]result, len(targets)), make([]error, len(targets))
 	done := make(chan int)
 	for i, t := range targets {
 		part := l
 		part.clients = share(l.clients, i, len(targets))
-		requests := max(1, n*part.clients/l.clients)
+		before := l.clients * i / len(targets)
+		requests := max(1, n*(before+part.clients)/l.clients-n*before/l.clients)
 		go func() {
 			results[i], errs[i] = r.runOne(ctx, part, t, keys, requests)
 			done <- i
@@ -171,18 +192,10 @@ func benchmarkLine(columns, fields []string) (r result, err error) {
 	return r, nil
 }
 
-// fill writes keys until nearly all exist: n random draws out of n leave out 1/e of them, 2n draws 1/e².
-func (r *redisRoute) fill(ctx context.Context) error {
-	if _, _, err := r.run(ctx, load{"SET", 50, 16}, 2*r.o.Keys); err != nil {
-		return fmt.Errorf("fill %s: %w", r.name, err)
-	}
-	return nil
-}
-
 // measurement keeps one load up for about Options.Each. The first time, a short trial tells how many requests that is.
 func (r *redisRoute) measurement(l load) Measurement {
 	name := r.name + "." + l.String()
-	return Measurement{Name: name, Run: func(ctx context.Context) (Samples, error) {
+	return Measurement{Name: name, Turn: turnOf(l), Run: func(ctx context.Context) (Samples, error) {
 		if r.rate[l] == 0 {
 			if _, _, err := r.run(ctx, l, 200*l.clients*l.pipeline); err != nil {
 				return nil, err

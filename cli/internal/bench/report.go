@@ -10,15 +10,15 @@ import (
 	"text/tabwriter"
 )
 
-// String lists the samples by name.
-func (s Samples) String() string {
+// list lists the samples by name, without the name that they all begin with.
+func (s Samples) list(measurement string) string {
 	names := make([]string, 0, len(s))
 	for name := range s {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for i, name := range names {
-		names[i] = name[strings.LastIndexByte(name, '.')+1:] + " " + number(s[name])
+		names[i] = strings.TrimPrefix(name, measurement+".") + " " + number(s[name])
 	}
 	return strings.Join(names, ", ")
 }
@@ -63,13 +63,14 @@ type Line struct {
 
 // Report is what a run has found.
 type Report struct {
-	Lines   []Line  `json:"lines"`
-	Samples Results `json:"samples"`
+	Facts   []string `json:"facts"`
+	Lines   []Line   `json:"lines"`
+	Samples Results  `json:"samples"`
 }
 
-// newReport fills the rows. A row without samples is an error: it names what nobody has measured.
-func newReport(sections []Section, taken Results) (Report, error) {
-	rep := Report{Samples: taken}
+// newReport fills the rows; facts say of what. A row without samples is an error: it names what nobody has measured.
+func newReport(facts []string, sections []Section, taken Results) (Report, error) {
+	rep := Report{Facts: facts, Samples: taken}
 	for _, s := range sections {
 		for _, row := range s.Rows {
 			of, over := taken[row.Of], taken[row.Over]
@@ -136,10 +137,15 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// WriteTable writes the table that people read.
+// WriteTable writes the table that people read. Medians, with the extremes behind them; a row without "theirs" is no ratio.
 func (r Report) WriteTable(w io.Writer) error {
+	for _, fact := range r.Facts {
+		if _, err := fmt.Fprintln(w, fact); err != nil {
+			return err
+		}
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, "\tmeasured\tagainst\tratio\t(min – max)\ttarget\t")
+	_, _ = fmt.Fprintln(tw, "\tours\ttheirs\tratio\t(min – max)\ttarget\t")
 	section := ""
 	for _, l := range r.Lines {
 		if l.Section != section {

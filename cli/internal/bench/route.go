@@ -2,10 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -24,21 +26,42 @@ func leaderTargets(port func() int, partitions int) func(context.Context) ([]tar
 	return func(ctx context.Context) ([]target, error) {
 		c := redis.NewClient(&redis.Options{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port()))})
 		defer func() { _ = c.Close() }()
-		shards, err := c.ClusterShards(ctx).Result()
-		if err != nil {
-			return nil, fmt.Errorf("CLUSTER SHARDS at port %d: %w", port(), err)
-		}
-		targets := make([]target, partitions)
-		for p := range targets {
-			tag, slot := tagOf(p, partitions)
-			leader, err := leaderOf(shards, slot)
-			if err != nil {
-				return nil, err
+		ctx, cancel := context.WithTimeout(ctx, electionWait)
+		defer cancel()
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			targets, err := askLeaders(ctx, c, partitions)
+			if err == nil {
+				return targets, nil
 			}
-			targets[p] = target{port: leader, key: "key:{" + tag + "}:__rand_int__"}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return nil, fmt.Errorf("leaders, from port %d: %w", port(), errors.Join(err, ctx.Err()))
+			}
 		}
-		return targets, nil
 	}
+}
+
+// electionWait is how long a partition may be without a leader.
+const electionWait = 15 * time.Second
+
+func askLeaders(ctx context.Context, c *redis.Client, partitions int) ([]target, error) {
+	shards, err := c.ClusterShards(ctx).Result()
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]target, partitions)
+	for p := range targets {
+		tag, slot := tagOf(p, partitions)
+		leader, err := leaderOf(shards, slot)
+		if err != nil {
+			return nil, err
+		}
+		targets[p] = target{port: leader, key: "key:{" + tag + "}:__rand_int__"}
+	}
+	return targets, nil
 }
 
 func leaderOf(shards []redis.ClusterShard, slot int) (port int, err error) {

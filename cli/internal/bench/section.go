@@ -14,6 +14,8 @@ type Samples map[string]float64
 // Measurement takes one sample, or a few that belong together, and takes some seconds at most.
 type Measurement struct {
 	Name string
+	// Turn orders a round over all sections: measurements with equal turns, which are what is compared, follow each other.
+	Turn int
 	Run  func(ctx context.Context) (Samples, error)
 }
 
@@ -22,8 +24,9 @@ type System interface {
 	Name() string
 	// Check tells, before anything is started, what is missing.
 	Check() error
-	// Start returns when the system serves and holds the data that it is measured with. What it has started is stopped by
-	// Stop even if it fails.
+	// Version is what is measured, for the head of the table.
+	Version(ctx context.Context) (string, error)
+	// Start returns when the system serves. What it has started is stopped by Stop even if it fails.
 	Start(ctx context.Context) error
 	Stop()
 }
@@ -33,8 +36,10 @@ type Section struct {
 	Name  string
 	About string
 	// Needs are the sections whose samples the rows compare with.
-	Needs        []string
-	Systems      []System
+	Needs   []string
+	Systems []System
+	// Prepare, if it isn't nil, puts the data there that is measured with, once, when all systems serve.
+	Prepare      func(ctx context.Context) error
 	Measurements []Measurement
 	Rows         []Row
 }

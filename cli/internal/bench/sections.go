@@ -5,6 +5,16 @@ import (
 	"strconv"
 )
 
+// Turns of a round, before and after those of the loads: see turnOf.
+const (
+	turnDisk = -1
+	turnLog  = 100
+	turnFeed = 101
+)
+
+// diskName is the section that is always run: figures of writes mean nothing without the disk's.
+const diskName = "disk"
+
 // allSections are the parts of the benchmark, in the order of the table. The benchmark of another package is added here,
 // as a Section whose Measurement calls it and turns what it returns into Samples.
 func allSections(o *Options) []Section {
@@ -13,12 +23,13 @@ func allSections(o *Options) []Section {
 	etcd := &etcdCluster{o: o}
 	return []Section{
 		diskSection(o),
+		idleSection(three), // before the others fill the cluster
 		{
-			Name: "redis", About: "redis-server, every write synced: what is compared with", Needs: []string{"disk"},
+			Name: "redis", About: "redis-server, every write synced: what is compared with", Prepare: redis.route.fill,
 			Systems: []System{redis}, Measurements: redis.route.measurements(), Rows: plainRows("redis"),
 		},
 		{
-			Name: "zankv3", About: "3 nodes, 3 replicas, straight to the leader", Needs: []string{"disk", "redis"},
+			Name: "zankv3", About: "3 nodes, 3 replicas, straight to the leader", Needs: []string{"redis"}, Prepare: three.direct.fill,
 			Systems: []System{three}, Measurements: three.direct.measurements(),
 			Rows: ratioRows("zankv3", map[string]Row{
 				"set.c50.p1": {AtLeast: 0.45}, "set.c50.p16": {AtLeast: 0.2, Stretch: 0.3}, "set.c1.p1": {AtMost: 3},
@@ -26,11 +37,11 @@ func allSections(o *Options) []Section {
 			}),
 		},
 		{
-			Name: "forward", About: "3 nodes, 3 replicas, all through one node", Needs: []string{"disk", "redis"},
+			Name: "forward", About: "3 nodes, 3 replicas, all through one node", Needs: []string{"redis"}, Prepare: three.forward.fill,
 			Systems: []System{three}, Measurements: three.forward.measurements(), Rows: ratioRows("zankv3fwd", nil),
 		},
 		{
-			Name: "zankv1", About: "1 node, 1 replica, straight to the leader", Needs: []string{"disk", "redis"},
+			Name: "zankv1", About: "1 node, 1 replica, straight to the leader", Needs: []string{"redis"}, Prepare: one.direct.fill,
 			Systems: []System{one}, Measurements: one.direct.measurements(),
 			Rows: ratioRows("zankv1", map[string]Row{
 				"set.c50.p1": {AtLeast: 0.8}, "set.c50.p16": {AtLeast: 0.45}, "set.c1.p1": {AtMost: 1.7},
@@ -45,13 +56,14 @@ func allSections(o *Options) []Section {
 				{What: "GET / linearizable get, 50 clients", Of: "zankv3.get.c50.p1.rps", Over: "etcd.get.c50.rps"},
 			},
 		},
-		idleSection(three),
+		logSection(o),
+		feedSection(o, three),
 	}
 }
 
 func diskSection(o *Options) Section {
 	return Section{
-		Name: "disk", About: "what a sync costs", Measurements: []Measurement{diskMeasurement(o)},
+		Name: diskName, About: "what a sync costs", Measurements: []Measurement{diskMeasurement(o)},
 		Rows: []Row{
 			{What: "append 4 KiB + fdatasync, µs", Of: "disk.append.us"},
 			{What: "overwrite 4 KiB + fdatasync, µs", Of: "disk.overwrite.us"},
@@ -71,7 +83,7 @@ func etcdSection(e *etcdCluster) Section {
 
 func idleSection(z *zankvLocal) Section {
 	return Section{
-		Name: "idle", About: "memory of a fresh cluster of 3 nodes", Systems: []System{z},
+		Name: "idle", About: "memory of a fresh cluster of 3 nodes", Systems: []System{z}, Prepare: z.measureIdle,
 		Measurements: []Measurement{{Name: "idle", Run: func(context.Context) (Samples, error) {
 			return Samples{"idle.rss.mib": z.idle}, nil
 		}}},

@@ -2,7 +2,11 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,7 +20,8 @@ type zankvLocal struct {
 	name     string
 	nodes    int
 	replicas int
-	base     int // first port
+	base     int  // first port
+	tailed   bool // zankv-cdc is needed, too
 	p        *process
 	idle     float64 // resident MiB before the first request
 
@@ -24,7 +29,13 @@ type zankvLocal struct {
 	forward *redisRoute // all through one node, by its namespace port; nil with one node
 }
 
-const localPartitions = 4
+const (
+	localPartitions = 4
+	localNamespace  = "default"
+)
+
+// portStep is the distance of one node's ports from the next node's.
+const portStep = 10
 
 // Ports of node 0, counted from the base; each further node has them at 10 more. Etcd's peers may use the one behind its own.
 const (
@@ -36,6 +47,7 @@ const (
 	portRaft
 	portNamespace
 	portCluster
+	portPprof
 )
 
 func newZankvLocal(o *Options, name string, nodes, replicas int) *zankvLocal {
@@ -59,30 +71,41 @@ func (z *zankvLocal) Check() error {
 	if err := binary(z.o.Zankv, "build it with `make build`, or name it with --zankv"); err != nil {
 		return err
 	}
+	if z.tailed {
+		if err := binary(z.o.ZankvCDC, "build it with `make build`, or name it with --zankv-cdc"); err != nil {
+			return err
+		}
+	}
 	return binary(z.o.RedisBenchmark, "install Debian's redis-tools")
 }
 
 func (z *zankvLocal) Start(ctx context.Context) error {
-	base, err := freePorts(10 * (z.nodes + 1))
+	base, err := freePorts(portStep * z.nodes)
 	if err != nil {
 		return err
 	}
 	z.base = base
-	if z.p, err = startProcess(ctx, z.name, "ready", 60*time.Second, z.o.Zankv, z.args()...); err != nil {
-		return err
+	z.p, err = startProcess(ctx, z.name, "ready: ", 2*time.Minute, z.o.Zankv, z.args()...)
+	return err
+}
+
+// Version names the RocksDB, too.
+func (z *zankvLocal) Version(ctx context.Context) (string, error) {
+	out, err := runTool(ctx, z.o.Zankv, "--version")
+	return strings.TrimSpace(out), err
+}
+
+// grpc are the addresses at which the nodes serve the feed.
+func (z *zankvLocal) grpc() (addresses []string) {
+	for i := range z.nodes {
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(z.base+portStep*i+portGRPC)))
 	}
-	if err := z.measureIdle(ctx); err != nil {
-		return err
-	}
-	if err := z.direct.fill(ctx); err != nil || z.forward == nil {
-		return err
-	}
-	return z.forward.fill(ctx)
+	return addresses
 }
 
 func (z *zankvLocal) args() []string {
 	args := []string{"local", "--cluster-id", z.name, "--data-dir", filepath.Join(z.o.Dir, z.name),
-		"--nodes", strconv.Itoa(z.nodes), "--replicas", strconv.Itoa(z.replicas), "--partitions", strconv.Itoa(localPartitions)}
+		"--nodes", strconv.Itoa(z.nodes), "--replicas", strconv.Itoa(z.replicas), "--partitions", strconv.Itoa(localPartitions), "--pprof", z.local(portPprof)}
 	for flag, port := range map[string]int{
 		"etcd": portEtcd, "redis": portRedis, "http": portHTTP, "grpc": portGRPC, "raft": portRaft,
 		"namespace": portNamespace, "cluster": portCluster,
@@ -105,6 +128,27 @@ func (z *zankvLocal) measureIdle(ctx context.Context) (err error) {
 	}
 	z.idle, err = residentMiB(z.p.cmd.Process.Pid)
 	return err
+}
+
+// examine writes what the process's goroutines are doing into a file that outlives the run.
+func (z *zankvLocal) examine() (path string, err error) {
+	c := http.Client{Timeout: 30 * time.Second}
+	resp, err := c.Get(fmt.Sprintf("http://%s/debug/pprof/goroutine?debug=2", z.local(portPprof)))
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its goroutines: %w", z.name, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	f, err := os.CreateTemp("", "zankv-bench-"+z.name+"-goroutines-")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, resp.Body)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// local is an address of node 0.
+func (z *zankvLocal) local(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(z.base+port))
 }
 
 func (z *zankvLocal) Stop() { z.p.stop() }

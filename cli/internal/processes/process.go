@@ -18,6 +18,7 @@ type Process struct {
 	Wrapper []string // put before the command line: a program that ends by executing the rest
 	path    string
 	args    []string
+	env     []string // beside this process's
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the current life has ended
@@ -46,6 +47,7 @@ func (p *Process) Start() error {
 	defer log.Close() // the process has its own descriptor
 	line := slices.Concat(p.Wrapper, []string{p.path}, p.args)
 	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // an aborted test leaves nothing behind
 	if err := cmd.Start(); err != nil {

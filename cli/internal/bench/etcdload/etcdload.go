@@ -13,9 +13,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 )
+
+// Version is which etcd this is.
+var Version = "etcd " + version.Version
 
 // Ready is the line that Serve writes once the member serves.
 const Ready = "etcd member ready"
