@@ -54,8 +54,8 @@ func TestNamespaceSettings(t *testing.T) {
 			scatter(t, client, prefix+":many")
 		}
 	}
-	if err := plain(t, c.Nodes[0].Cluster(nsMurmur)).ClusterSlots(t.Context()).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
-		t.Errorf("CLUSTER SLOTS of a namespace that isn't spread by Redis's slots: %v", err)
+	if err := plain(t, c.Nodes[0].Cluster(nsMurmur)).ClusterShards(t.Context()).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
+		t.Errorf("CLUSTER SHARDS of a namespace that isn't spread by Redis's slots: %v", err)
 	}
 }
 

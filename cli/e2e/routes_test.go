@@ -112,9 +112,9 @@ func namespace2(t *testing.T, c *processes.Cluster, name string, flags ...string
 	must(t, "namespace", err)
 	await(t, "a leader of "+name+" on every node", func() error {
 		for i, n := range c.Nodes {
-			slots, err := plain(t, n.Bound(name)).ClusterSlots(t.Context()).Result()
-			if err != nil || len(slots) == 0 {
-				return fmt.Errorf("node %s: %d slots, %w", strconv.Itoa(i), len(slots), err)
+			shards, err := plain(t, n.Bound(name)).ClusterShards(t.Context()).Result()
+			if err != nil || len(shards) == 0 {
+				return fmt.Errorf("node %s: %d shards, %w", strconv.Itoa(i), len(shards), err)
 			}
 		}
 		return nil
