@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,16 +106,20 @@ func TestGoRedisCluster(t *testing.T) {
 	for i, n := range c.Nodes {
 		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{n.Cluster("default")}, Protocol: 2 + i%2})
 		exercise(t, client, "gocluster"+strconv.Itoa(i))
-		masters := map[string]bool{}
-		slots, err := client.ClusterSlots(bounded(t)).Result()
-		must(t, "CLUSTER SLOTS", err)
-		for _, s := range slots {
-			masters[s.Nodes[0].Addr] = true
-		}
-		for addr := range masters {
-			if addr != c.Nodes[0].Cluster("default") && addr != c.Nodes[1].Cluster("default") && addr != c.Nodes[2].Cluster("default") {
-				t.Errorf("CLUSTER SLOTS names %s, which is nobody's cluster port", addr)
+		shards, err := client.ClusterShards(bounded(t)).Result()
+		must(t, "CLUSTER SHARDS", err)
+		nodes := 0
+		for _, shard := range shards {
+			for _, node := range shard.Nodes {
+				nodes++
+				addr := fmt.Sprintf("%s:%d", node.IP, node.Port)
+				if !slices.ContainsFunc(c.Nodes, func(n *processes.Node) bool { return n.Cluster("default") == addr }) {
+					t.Errorf("CLUSTER SHARDS names %s, which is nobody's cluster port", addr)
+				}
 			}
+		}
+		if nodes != 3 {
+			t.Errorf("CLUSTER SHARDS names %d nodes, want 3: %+v", nodes, shards)
 		}
 		readers := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{n.Cluster("default")}, ReadOnly: true, RouteRandomly: true})
 		key := "goreplica" + strconv.Itoa(i)
@@ -306,15 +311,18 @@ func TestConformance(t *testing.T) {
 // leaderOf is the node that leads a slot's partition.
 func leaderOf(t *testing.T, c *processes.Cluster, ns string, slot int) *processes.Node {
 	t.Helper()
-	slots, err := plain(t, c.Nodes[0].Bound(ns)).ClusterSlots(bounded(t)).Result()
-	must(t, "CLUSTER SLOTS", err)
-	for _, s := range slots {
-		for _, n := range c.Nodes {
-			if s.Start <= slot && slot <= s.End && s.Nodes[0].Addr == n.Cluster(ns) {
-				return n
+	shards, err := plain(t, c.Nodes[0].Bound(ns)).ClusterShards(bounded(t)).Result()
+	must(t, "CLUSTER SHARDS", err)
+	holds := func(r redis.SlotRange) bool { return r.Start <= int64(slot) && int64(slot) <= r.End }
+	for _, shard := range shards {
+		for _, node := range shard.Nodes {
+			for _, n := range c.Nodes {
+				if node.Role == "master" && slices.ContainsFunc(shard.Slots, holds) && n.Config.ClusterPorts[ns] == int(node.Port) {
+					return n
+				}
 			}
 		}
 	}
-	t.Fatalf("slot %d of %s has no leader: %+v", slot, ns, slots)
+	t.Fatalf("slot %d of %s has no leader: %+v", slot, ns, shards)
 	return nil
 }

@@ -10,8 +10,8 @@
 //	expiry_test.go     keys that end by themselves
 //	namespace_test.go  zankv namespace create, and what its settings change
 //	flush_test.go      FLUSHDB under load
-//	disk_test.go       a full disk, a failing fsync
-//	behind_test.go     a replica that lost its log's beginning, or everything
+//	disk_test.go       a full disk, a failing fsync; baddisk_test.go makes them
+//	behind_test.go     a replica that the others' logs have left behind
 //
 // Tests that harm nobody share one cluster, each with a namespace of its own; those that kill have their own cluster. What a
 // process wrote last is part of each failure's message.

@@ -33,10 +33,11 @@ func startLocal(t *testing.T, nodes, partitions int) *localCluster {
 
 func newLocal(t *testing.T, dir string, nodes, partitions int) *localCluster {
 	t.Helper()
-	ports := portBases(t, nodes)
+	first, err := processes.FreeRange(10 * nodes) // node i adds 10·i to each
+	must(t, "ports", err)
 	l := &localCluster{
 		dir: dir, nodes: nodes, partitions: partitions,
-		etcd: ports[0], redis: ports[1], http: ports[2], grpc: ports[3], raft: ports[4], namespace: ports[5], cluster: ports[6],
+		etcd: first, redis: first + 1, http: first + 2, grpc: first + 3, raft: first + 4, namespace: first + 5, cluster: first + 6,
 	}
 	l.Process = processes.New("local", filepath.Join(t.TempDir(), "local.log"), built.Zankv, l.args()...)
 	t.Cleanup(l.Kill)
@@ -53,35 +54,6 @@ func (l *localCluster) args() []string {
 		args = append(args, "--"+flag, strconv.Itoa(n))
 	}
 	return args
-}
-
-// portBases finds ports such that the ones of all nodes, ten apart, are free: seven ports and what belongs to them.
-func portBases(t *testing.T, nodes int) []int {
-	t.Helper()
-	bases := make([]int, 0, 7)
-	taken := map[int]bool{}
-	for range 1000 {
-		candidates, err := processes.FreePorts(1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		base := candidates[0]
-		free := true
-		for i := range nodes {
-			free = free && !taken[base+10*i] && processes.Free(base+10*i)
-		}
-		if !free {
-			continue
-		}
-		for i := range nodes {
-			taken[base+10*i] = true
-		}
-		if bases = append(bases, base); len(bases) == cap(bases) {
-			return bases
-		}
-	}
-	t.Fatal("no free ports")
-	return nil
 }
 
 func local(base, node int) string { return "127.0.0.1:" + strconv.Itoa(base+10*node) }

@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if problem, ok := errors.AsType[*feed.Error](err); ok && problem.Kind == feed.Compacted {
+		fmt.Fprintln(stderr, "zankv-cdc: --from earliest begins with the oldest event left")
 		return exitCompacted
 	}
 	return exitError
