@@ -2,6 +2,8 @@ package multiraft
 
 import (
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,6 +77,33 @@ func TestNoCampaignInTheGrace(t *testing.T) {
 	if at := campaigned.Load(); at < early {
 		t.Errorf("it stood for election %v before an election timeout had passed", time.Duration(early-at))
 	}
+}
+
+// A member that lost its log has acknowledged what it doesn't have. The node lives, and the next leader brings it up to date.
+func TestLostLog(t *testing.T) {
+	c := newCluster(t, 3)
+	c.commit("before")
+	h := c.hosts[c.leader().id%3]
+	eventually(t, "the follower has it", func() bool { return h.machine.has("before") })
+	must(t, h.stop())
+	must(t, os.RemoveAll(filepath.Join(h.dir, "wal")))
+	h.machine = nil
+	var heard atomic.Bool
+	c.see(func(_, to transport.NodeID, m *raftpb.Message) {
+		if to == h.id && m.Type == raftpb.MsgHeartbeat && m.Commit > base.Index {
+			heard.Store(true)
+		}
+	})
+	h.start()
+	old := c.leader()
+	eventually(t, "the leader remembers what it had", func() bool { return heard.Load() || c.leader() != old })
+	to := c.hosts[6-int(old.id)-int(h.id)-1]
+	eventually(t, "another leads", func() bool {
+		old.group.Load().TransferLeadership(uint64(to.id))
+		return to.machine.leadership().Leading
+	})
+	c.commit("after")
+	eventually(t, "it has all", func() bool { return h.machine.has("before") && h.machine.has("after") })
 }
 
 // One that is too far behind in applying takes no entries, and has them all in the end.

@@ -53,6 +53,7 @@ type Group struct {
 	ready      raft.Ready
 	inRound    bool
 	removed    bool
+	lostLog    bool // it was said that the log lacks what was acknowledged
 }
 
 var discard = &raft.DefaultLogger{Logger: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
@@ -178,8 +179,26 @@ func (g *Group) step(m raftpb.Message, dir string) {
 			g.lease.answered(m.Term, g.cfg.Replica, m.From, sent, g.voters)
 		}
 	}
+	if m.Type == raftpb.MsgHeartbeat {
+		g.boundCommit(&m)
+	}
 	// Raft ignores what it can't use (unknown peers, old terms); there is nobody to tell.
 	_ = g.raft.Step(m)
+}
+
+// boundCommit keeps raft from panicking, and all groups of the node with it, when the leader remembers entries that this replica has
+// acknowledged and lost with its disk. The next leader finds out what it has; until then it only hears heartbeats.
+func (g *Group) boundCommit(m *raftpb.Message) {
+	last := g.log.LastIndex()
+	if m.Commit <= last {
+		return
+	}
+	m.Commit = last
+	if !g.lostLog {
+		g.lostLog = true
+		g.node.opts.Logger.Error("this replica has lost entries that it had acknowledged; it catches up under the next leader. Replace it by a new one if its disk was lost",
+			"group", g.cfg.ID, "replica", g.cfg.Replica, "last", last)
+	}
 }
 
 // admits refuses votes in the grace after a restart, and entries while the state machine is too far behind.
