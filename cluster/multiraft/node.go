@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -290,6 +291,8 @@ func (n *Node) Run(ctx context.Context) error {
 			default:
 			}
 		}
+		// Whoever can run now runs first: what they add shares this round's sync. Nobody waits for longer than that.
+		runtime.Gosched()
 		if err := n.goRound(tick); err != nil {
 			return err
 		}

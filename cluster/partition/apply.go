@@ -125,6 +125,10 @@ func (r *Replica) settle(b *batch, outcome command.Outcome) {
 
 // resolveAnswers gives a batch's requests their outcome.
 func (r *Replica) resolveAnswers(b *batch, outcome command.Outcome) {
+	if b.pageOf != nil && outcome == command.Elsewhere {
+		b.pageOf.fail(r.leadership.Leader) // it can't go on after what didn't happen
+		r.finishLane(b.pageOf)
+	}
 	for _, a := range b.answers {
 		switch outcome {
 		case command.Elsewhere:

@@ -26,6 +26,7 @@ type batch struct {
 	bytes   int
 	keys    int64 // by how many keys it changes the partition's count
 	barrier bool
+	pageOf  *lane // of a command that goes on after this batch
 	opened  time.Time
 	unknown bool // its clients were told that the outcome isn't known
 }

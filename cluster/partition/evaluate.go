@@ -226,6 +226,7 @@ func (r *Replica) runAgain(l *lane, req *command.Request, more []byte) {
 	l.next--
 	l.open--
 	r.open.barrier, r.barrier = true, true
+	r.open.pageOf = l
 	r.closeBatch()
 }
 

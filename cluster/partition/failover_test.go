@@ -74,3 +74,35 @@ func TestLeaderAgainOverLongerLostLog(t *testing.T) {
 	}
 	c.equal()
 }
+
+// A page of a command that works in pages may be dropped while the leader stays the leader (a transfer that comes to nothing): then
+// the command is to begin anew, and doesn't go on with the next page.
+func TestPageOfABarrierIsDropped(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	m := c.leader()
+	var reqs []*command.Request
+	for i := range command.MaxBatch + 10 {
+		reqs = append(reqs, request("set", fmt.Sprint("k", i), "x"))
+	}
+	m.submit(reqs...)
+	m.stop()
+	m.running.Wait()
+	flush := request("flushdb")
+	l, done := newLane(flush)
+	must(t, m.replica.do(t.Context(), func() {
+		r := m.replica
+		r.replicates = true
+		r.runLane(l)
+		if len(r.offer.closed) != 1 || len(r.waiting) != 1 {
+			t.Fatalf("%d pages offered, %d lanes wait, want one of each", len(r.offer.closed), len(r.waiting))
+		}
+		page := r.offer.closed[0]
+		r.offer.closed = nil
+		r.handleDropped(&page.proposal)
+		r.evaluateLanes(nil)
+	}))
+	answered(t, "the command", done)
+	if flush.Outcome != command.Elsewhere {
+		t.Errorf("outcome %d, want Elsewhere", flush.Outcome)
+	}
+}

@@ -7,10 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
 
 	"github.com/zankv/zankv/cluster/command"
 	"github.com/zankv/zankv/cluster/engine"
@@ -34,6 +37,7 @@ type member struct {
 	net      *transport.Transport
 	node     *multiraft.Node
 	replica  *Replica
+	live     atomic.Pointer[Replica] // replica, for goroutines that use it while the member is restarted
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	engine   atomic.Pointer[mem.Engine] // of the store
@@ -47,6 +51,7 @@ type cluster struct {
 	tune    func(*Options)
 	// cuts holds the pairs [2]transport.NodeID{from, to} whose messages are lost.
 	cuts sync.Map
+	lose atomic.Pointer[func(*raftpb.Message) bool] // single messages are lost by it, nil none
 }
 
 // isolate cuts a member off from all others, or lets it back.
@@ -93,9 +98,13 @@ func newCluster(t *testing.T, size int, tune func(*Options)) *cluster {
 }
 
 func (m *member) Deliver(from transport.NodeID, msgs []transport.Message) {
-	if !m.c.isCut(from, m.id) {
-		m.node.Deliver(from, msgs)
+	if m.c.isCut(from, m.id) {
+		return
 	}
+	if lose := m.c.lose.Load(); lose != nil {
+		msgs = slices.DeleteFunc(slices.Clone(msgs), func(msg transport.Message) bool { return (*lose)(&msg.Message) })
+	}
+	m.node.Deliver(from, msgs)
 }
 func (m *member) Unreachable(to transport.NodeID) { m.node.Unreachable(to) }
 func (m *member) BeginSnapshot(from transport.NodeID, h transport.SnapshotHeader) (string, bool, error) {
@@ -153,6 +162,7 @@ func (m *member) start() {
 	}
 	m.replica, err = Open(opts)
 	must(m.t, err)
+	m.live.Store(m.replica)
 }
 
 func (m *member) openEngine(dir string) (engine.Engine, error) {
@@ -178,6 +188,7 @@ func (m *member) crash(pick func(n int) int) {
 
 // shutdown ends the member as a process does on SIGTERM.
 func (m *member) shutdown() {
+	m.live.Store(nil)
 	m.stop()
 	m.running.Wait()
 	if err := m.replica.Close(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -312,6 +313,8 @@ func (r *Replica) run() {
 			tick = true
 		case <-r.box.wake:
 		}
+		// Whoever can run now runs first, so that what they send is evaluated together.
+		runtime.Gosched()
 		work := r.box.swap(spare)
 		if err := r.handle(&work, tick); err != nil {
 			r.opts.Fatal(err)

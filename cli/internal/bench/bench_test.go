@@ -236,14 +236,14 @@ func TestMissingBinary(t *testing.T) {
 // partitions; a slot that moves away is an error.
 func TestLeaderRoute(t *testing.T) {
 	ctx := t.Context()
-	port, err := freePorts(1)
+	port, err := freePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	p, err := startProcess(ctx, "redis-server", "Ready to accept", time.Minute, "redis-server", "--port", strconv.Itoa(port),
 		"--bind", "127.0.0.1", "--dir", dir, "--save", "", "--cluster-enabled", "yes", "--cluster-config-file", filepath.Join(dir, "nodes"),
-		"--cluster-port", strconv.Itoa(port+10000))
+		"--cluster-port", strconv.Itoa(port+1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,24 +17,26 @@ const (
 // can't be faster than.
 func diskMeasurement(o *Options) Measurement {
 	return Measurement{Name: "disk", Turn: turnDisk, Run: func(ctx context.Context) (Samples, error) {
-		f, err := os.Create(filepath.Join(o.Dir, "probe"))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close(); _ = os.Remove(f.Name()) }()
-		appended, err := timeSyncs(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := f.Seek(0, 0); err != nil {
-			return nil, err
-		}
-		over, err := timeSyncs(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		return Samples{"disk.append.us": appended, "disk.overwrite.us": over}, nil
+		appended, over, err := probe(ctx, o.Dir)
+		return Samples{"disk.append.us": appended, "disk.overwrite.us": over}, err
 	}}
+}
+
+// probe returns both times in microseconds.
+func probe(ctx context.Context, dir string) (appended, over float64, err error) {
+	f, err := os.Create(filepath.Join(dir, "probe"))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { _ = f.Close(); _ = os.Remove(f.Name()) }()
+	if appended, err = timeSyncs(ctx, f); err != nil {
+		return 0, 0, err
+	}
+	if _, err = f.Seek(0, 0); err != nil {
+		return 0, 0, err
+	}
+	over, err = timeSyncs(ctx, f)
+	return appended, over, err
 }
 
 // timeSyncs writes and syncs block by block and returns the median of the times, in microseconds.

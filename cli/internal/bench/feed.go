@@ -41,12 +41,12 @@ const smallEventsTime = 15
 // writeSmallEvents keeps one client per partition busy for a time: only what waits in a partition's queue together gets into one event.
 func writeSmallEvents(ctx context.Context, o *Options, z *zankvLocal) error {
 	one := load{"SET", localPartitions, 1}
-	rps, _, err := z.direct.run(ctx, one, 200*localPartitions)
+	n, err := z.direct.requests(ctx, one, smallEventsTime*o.Each)
 	if err != nil {
 		return err
 	}
-	n := int(rps * (smallEventsTime * o.Each).Seconds())
-	if rps, _, err = z.direct.run(ctx, one, n); err != nil {
+	rps, _, err := z.direct.run(ctx, one, n)
+	if err != nil {
 		return err
 	}
 	o.say("small events: %s, written at %s/s", number(float64(n)), number(rps))
@@ -94,10 +94,8 @@ func (f *feedCost) run(ctx context.Context) (Samples, error) {
 // error.
 func (f *feedCost) slice(ctx context.Context, how string) (n int, rps float64, err error) {
 	l := load{"SET", 50, 1}
-	if f.z.direct.rate[l] == 0 {
-		if _, _, err := f.z.direct.run(ctx, l, 200*l.clients); err != nil {
-			return 0, 0, err
-		}
+	if n, err = f.z.direct.requests(ctx, l, f.o.Each/2); err != nil {
+		return 0, 0, err
 	}
 	watchers, err := f.watch(ctx, how)
 	defer func() {
@@ -111,7 +109,6 @@ func (f *feedCost) slice(ctx context.Context, how string) (n int, rps float64, e
 	if err := f.mark(ctx, watchers); err != nil {
 		return 0, 0, err
 	}
-	n = max(int(f.z.direct.rate[l]*(f.o.Each/2).Seconds()), 20*l.clients)
 	if rps, _, err = f.z.direct.run(ctx, l, n); err != nil {
 		return 0, 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // load is one kind of load by redis-benchmark.
@@ -192,16 +193,24 @@ func benchmarkLine(columns, fields []string) (r result, err error) {
 	return r, nil
 }
 
-// measurement keeps one load up for about Options.Each. The first time, a short trial tells how many requests that is.
+// requests is how many requests keep a load up for about a time. The first time, a short trial tells.
+func (r *redisRoute) requests(ctx context.Context, l load, during time.Duration) (int, error) {
+	if r.rate[l] == 0 {
+		if _, _, err := r.run(ctx, l, max(500, 40*l.clients*l.pipeline)); err != nil {
+			return 0, err
+		}
+	}
+	return max(int(r.rate[l]*during.Seconds()), 20*l.clients*l.pipeline), nil
+}
+
+// measurement keeps one load up for about Options.Each.
 func (r *redisRoute) measurement(l load) Measurement {
 	name := r.name + "." + l.String()
 	return Measurement{Name: name, Turn: turnOf(l), Run: func(ctx context.Context) (Samples, error) {
-		if r.rate[l] == 0 {
-			if _, _, err := r.run(ctx, l, 200*l.clients*l.pipeline); err != nil {
-				return nil, err
-			}
+		n, err := r.requests(ctx, l, r.o.Each)
+		if err != nil {
+			return nil, err
 		}
-		n := max(int(r.rate[l]*r.o.Each.Seconds()), 20*l.clients*l.pipeline)
 		rps, p50, err := r.run(ctx, l, n)
 		if err != nil {
 			return nil, err
@@ -210,9 +219,38 @@ func (r *redisRoute) measurement(l load) Measurement {
 	}}
 }
 
+// oneWriter is the load whose latency is told in fdatasyncs, of which each of its requests waits for some.
+var oneWriter = load{"SET", 1, 1}
+
+// besideProbes measures the disk before and after, as its speed drifts faster than rounds go by.
+func (r *redisRoute) besideProbes(m Measurement) Measurement {
+	run := m.Run
+	m.Run = func(ctx context.Context) (Samples, error) {
+		before, _, err := probe(ctx, r.o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		s, err := run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		after, _, err := probe(ctx, r.o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		s[m.Name+".sync.us"] = (before + after) / 2
+		return s, nil
+	}
+	return m
+}
+
 func (r *redisRoute) measurements() (all []Measurement) {
 	for _, l := range loads {
-		all = append(all, r.measurement(l))
+		m := r.measurement(l)
+		if l == oneWriter {
+			m = r.besideProbes(m)
+		}
+		all = append(all, m)
 	}
 	return all
 }

@@ -96,7 +96,7 @@ func plainRows(system string) (rows []Row) {
 	for _, l := range loads {
 		rows = append(rows, Row{What: what(l) + ", /s", Of: system + "." + l.String() + ".rps"})
 	}
-	return append(rows, Row{What: "SET, 1 client, median µs / fdatasyncs", Of: system + ".set.c1.p1.p50us", Over: "disk.append.us"})
+	return append(rows, Row{What: "SET, 1 client, median µs / fdatasyncs", Of: system + ".set.c1.p1.p50us", Over: system + ".set.c1.p1.sync.us"})
 }
 
 // ratioRows are the loads' rows against redis-server. targets are given by load; that of set.c1.p1 is for its latency in
@@ -105,9 +105,9 @@ func ratioRows(system string, targets map[string]Row) (rows []Row) {
 	for _, l := range loads {
 		row := targets[l.String()]
 		row.What, row.Of, row.Over = what(l)+", /s", system+"."+l.String()+".rps", "redis."+l.String()+".rps"
-		if l.String() == "set.c1.p1" {
+		if l == oneWriter {
 			latency := row
-			latency.What, latency.Of, latency.Over = "SET, 1 client, median µs / fdatasyncs", system+".set.c1.p1.p50us", "disk.append.us"
+			latency.What, latency.Of, latency.Over = "SET, 1 client, median µs / fdatasyncs", system+".set.c1.p1.p50us", system+".set.c1.p1.sync.us"
 			rows = append(rows, latency)
 			row.AtLeast, row.AtMost = 0, 0
 		}
