@@ -13,6 +13,10 @@ import (
 // applyBytes cuts what one engine write takes.
 const applyBytes = 4 << 20
 
+// markBytes is how much of the log lies between two chain marks at most, or a round of committed entries if that is more: the
+// log is truncated only at marks, and the store's own, one in so many events, may lie further apart than a limit allows.
+const markBytes = 1 << 20
+
 // applyCommitted folds committed entries into the store and answers who waited for them.
 func (r *Replica) applyCommitted(c *multiraft.Committed) error {
 	size := int64(0)
@@ -27,6 +31,10 @@ func (r *Replica) applyCommitted(c *multiraft.Committed) error {
 				return err
 			}
 		}
+	}
+	if r.unmarked += size; r.unmarked >= markBytes && r.apply.Count() > 0 {
+		r.unmarked = 0
+		r.apply.Mark()
 	}
 	err := r.commitApply()
 	r.backlog.Add(-size)

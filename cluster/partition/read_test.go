@@ -2,6 +2,7 @@ package partition
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,7 +167,7 @@ func (m *member) folded() *event.Fold {
 		m.t.Fatalf("no mark before %d: %v", r.FirstIndex(), err)
 	}
 	var fold event.Fold
-	var names event.Names
+	names := state.Clusters // assigned by events that may be truncated
 	var valid event.Validator
 	var scratch event.Scratch
 	valid.From(mark.LastEvent, mark.Chain)
@@ -185,7 +186,7 @@ func (m *member) folded() *event.Fold {
 			if !ev.InFeed(e.Term) {
 				continue
 			}
-			names = names.Add(ev.Clusters)
+			names = slices.Clone(names).Add(ev.Clusters)
 			stamp := event.Stamp{Cluster: "test", Namespace: "default", Position: event.Position{Term: e.Term, Index: e.Index}, Prev: at, PrevChain: chain}
 			stamp.Chain = event.NextChain(chain, &stamp, &ev, names, &scratch)
 			if _, err := valid.Event(&stamp, &ev, names); err != nil {

@@ -143,6 +143,7 @@ type Replica struct {
 	expired     [][]byte
 	lastExpiry  time.Time
 	lastRetain  time.Time
+	unmarked    int64 // bytes of entries applied since the last mark for them
 	unflushed   int64 // bytes of entries applied since the last flush began
 	free        []*batch
 }
