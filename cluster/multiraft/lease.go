@@ -17,8 +17,8 @@ import (
 // that a quorum answered, no other leader can be elected for an election timeout: every quorum of votes has a member in that
 // quorum of answers. What raft alone leaves open, and what closes it here:
 //
-//   - Followers count ticks, and the first tick may fall right after the heartbeat: the lease is one tick shorter. Clocks
-//     may run at different rates: it is shorter by a tenth more. Ticks that were missed are not made up for, so that a
+//   - Followers count ticks, and the first tick may fall right after the heartbeat, and one that was due before it may be counted
+//     after it: the lease is two ticks shorter. Clocks may run at different rates: it is shorter by a tenth more. Ticks that were missed are not made up for, so that a
 //     follower's election timeout is never shorter than its ticks.
 //   - A follower that restarts has forgotten its promise: it grants no vote for an election timeout (Group.voteGrace).
 //   - A leadership transfer makes the transferee campaign at once, and others grant it. The leader drops its lease before it asks,
@@ -152,7 +152,7 @@ func quorumTime(acks map[uint64]int64, voters quorum.JointConfig) int64 {
 	return 0
 }
 
-// leaseDuration is the election timeout less one tick, less a tenth for clocks that run apart.
+// leaseDuration is the election timeout less two ticks, less a tenth for clocks that run apart.
 func leaseDuration(tick time.Duration, electionTicks int) int64 {
-	return int64(tick) * int64(electionTicks-1) * 9 / 10
+	return int64(tick) * int64(electionTicks-2) * 9 / 10
 }

@@ -24,7 +24,6 @@ type batch struct {
 	// undo has, for each mutation, what inflight held of its key before.
 	undo    []flightKey
 	bytes   int
-	keys    int64 // by how many keys it changes the partition's count
 	barrier bool
 	pageOf  *lane // of a command that goes on after this batch
 	opened  time.Time

@@ -38,14 +38,9 @@ func (v *flightView) Keys(from []byte, visit func([]byte, *event.Meta) bool) err
 	return snap.Keys(from, visit)
 }
 
-// Len implements command.View.
+// Len implements command.View: as Keys, of what is applied.
 func (v *flightView) Len() int64 {
-	n := v.r.store.State().Keys
-	if v.r.open != nil && v.r.open.keys != 0 {
-		v.dirty = true
-		n += v.r.open.keys
-	}
-	return n
+	return v.r.store.State().Keys
 }
 
 // Expiring is how many keys have an expiry: FLUSHDB, a barrier, counts by it.
@@ -90,33 +85,16 @@ func (t *batchTx) Emit(m *event.Mutation) {
 	b.undo = append(b.undo, r.inflight[asString(e.Key)])
 	r.inflight[asString(e.Key)] = flightKey{batch: b, mutation: n}
 	b.bytes += len(e.Key) + len(e.Value) + len(e.Before.Value) + mutationOverhead
-	b.keys += keyDelta(e)
 }
 
 // mutationOverhead is about what a mutation takes in the log beyond its key and values.
 const mutationOverhead = 64
-
-// keyDelta is by how many keys a mutation changes the partition's count.
-func keyDelta(m *event.Mutation) int64 {
-	meta, exists := after(m)
-	exists = exists && meta.Type != event.TypeNone
-	switch {
-	case m.Op == event.OpRange:
-		return -int64(m.Count)
-	case exists && !m.Before.Exists:
-		return 1
-	case !exists && m.Before.Exists:
-		return -1
-	}
-	return 0
-}
 
 // rollback takes back what was emitted since the batch had n mutations.
 func (r *Replica) rollback(b *batch, n int) {
 	for i := len(b.ev.Mutations) - 1; i >= n; i-- {
 		m := &b.ev.Mutations[i]
 		b.bytes -= len(m.Key) + len(m.Value) + len(m.Before.Value) + mutationOverhead
-		b.keys -= keyDelta(m)
 		if b.undo[i].batch == nil {
 			delete(r.inflight, asString(m.Key))
 		} else {
