@@ -197,7 +197,7 @@ func TestHeartbeatContext(t *testing.T) {
 }
 
 func TestLeaseDuration(t *testing.T) {
-	if got, most := leaseDuration(100*time.Millisecond, 10), int64(900*time.Millisecond)*9/10; got != most {
-		t.Errorf("%d, want %d: nine ticks, less a tenth", got, most)
+	if got, most := leaseDuration(100*time.Millisecond, 10), int64(800*time.Millisecond)*9/10; got != most {
+		t.Errorf("%d, want %d: eight ticks, less a tenth", got, most)
 	}
 }
