@@ -32,7 +32,7 @@ type Options struct {
 	// Bookmark is how often an idle stream reports how far it is; 0 means every second.
 	Bookmark time.Duration
 	// Linger is the least time between two batches of a stream that follows the end of the log, so that a busy partition isn't slowed down by
-	// many small ones; 0 means 5 ms. An event that comes after a pause goes out at once.
+	// many small ones; 0 means 20 ms. An event that comes after a pause goes out at once.
 	Linger time.Duration
 	// PeerDial are added when other replicas are asked what they have.
 	PeerDial []grpc.DialOption
@@ -62,7 +62,7 @@ func NewServer(dir Directory, opts Options) *Server {
 		opts.Bookmark = time.Second
 	}
 	if opts.Linger == 0 {
-		opts.Linger = 5 * time.Millisecond
+		opts.Linger = 20 * time.Millisecond
 	}
 	return &Server{dir: dir, opts: opts}
 }
