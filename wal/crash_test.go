@@ -127,7 +127,7 @@ func TestUnsyncedFrames(t *testing.T) {
 	lost := l.writer.off
 	mustAppend(t, l, Update{Group: 1, Entries: ents(1, 2, 3, 10)})
 	mustAppend(t, l, Update{Group: 1, Entries: ents(1, 3, 4, 10)})
-	node := fs.names[l.writer.active.name]
+	node := fs.node(l.writer.active.name)
 	node.data[lost+frameHeaderSize+40] ^= 1 // the second frame got lost
 	l2 := mustOpen(t, o)
 	if last := l2.Group(1).LastIndex(); last != 1 {
@@ -154,7 +154,7 @@ func TestRecoveredIsDurable(t *testing.T) {
 	l := mustOpen(t, o)
 	mustAppend(t, l, Update{Group: 1, Entries: ents(1, 1, 2, 10)}) // in the page cache only
 	l2 := mustOpen(t, o)                                           // after kill -9
-	node := fs.names[l2.writer.active.name]
+	node := fs.node(l2.writer.active.name)
 	if end := l2.writer.off; !bytes.Equal(node.durable[:end], node.data[:end]) {
 		t.Fatal("the recovered tail isn't durable")
 	}

@@ -46,6 +46,13 @@ func (c *crashFS) op(what string) error {
 	return nil
 }
 
+// node finds a file. A log that is open prepares others meanwhile.
+func (c *crashFS) node(name string) *crashNode {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[name]
+}
+
 func (c *crashFS) change(f func(map[string]*crashNode)) {
 	f(c.names)
 	c.pending = append(c.pending, f)

@@ -13,7 +13,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 	l := mustOpen(t, o)
 	defer mustClose(t, l)
 	mustAppend(t, l, Update{Group: 1, Entries: ents(1, 1, 2, 100), MustSync: true})
-	fs.names[l.writer.active.name].data[l.writer.off-20] ^= 1
+	fs.node(l.writer.active.name).data[l.writer.off-20] ^= 1
 	if _, err := l.Group(1).Entries(1, 2, noLimit); !errors.Is(err, ErrCorrupt) {
 		t.Fatalf("Entries: %v, want ErrCorrupt", err)
 	}
