@@ -63,15 +63,14 @@ func (n *Node) info() infoReply {
 }
 
 type partitionStats struct {
-	Name     string         `json:"name"`
-	IsLeader bool           `json:"is_leader"`
-	Applied  event.Position `json:"-"`
-	Position string         `json:"position"`
-	Keys     int64          `json:"keys"`
-	Expiring int64          `json:"expiring_keys"`
-	Events   uint64         `json:"events"`
-	Backlog  int64          `json:"backlog_bytes"`
-	Log      logStats       `json:"log"`
+	Name     string   `json:"name"`
+	IsLeader bool     `json:"is_leader"`
+	Position string   `json:"position"`
+	Keys     int64    `json:"keys"`
+	Expiring int64    `json:"expiring_keys"`
+	Events   uint64   `json:"events"`
+	Backlog  int64    `json:"backlog_bytes"`
+	Log      logStats `json:"log"`
 }
 
 type logStats struct {

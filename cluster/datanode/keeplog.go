@@ -10,7 +10,7 @@ import (
 const (
 	// pinEvery is how often it is looked after that no quiet partition keeps old segments of the log.
 	pinEvery = 10 * time.Second
-	// pinSegments is how many segments' worth of log a partition may lie behind before something is done.
+	// pinBytes is how far, in bytes of log, a partition may lie behind before something is done.
 	pinBytes = 128 << 20
 )
 
