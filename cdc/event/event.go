@@ -82,6 +82,37 @@ const (
 	OpPersist Op = 6
 	// OpRange removes the keys in [Key, Value): an empty Value means to the end.
 	OpRange Op = 7
+
+	// The ops on elements. What an element is, and which of Element's fields count, stands at Element. One that leaves Count at 0
+	// removes the key.
+
+	// OpHSet writes fields of a hash.
+	OpHSet Op = 8
+	// OpHDel removes fields of a hash.
+	OpHDel Op = 9
+	// OpSAdd adds members to a set.
+	OpSAdd Op = 10
+	// OpSRem removes members of a set.
+	OpSRem Op = 11
+	// OpZAdd gives members of a sorted set their scores.
+	OpZAdd Op = 12
+	// OpZRem removes members of a sorted set.
+	OpZRem Op = 13
+	// OpLPush puts items in front of a list, one after the other: the last comes to stand first.
+	OpLPush Op = 14
+	// OpRPush puts items at the end of a list, one after the other.
+	OpRPush Op = 15
+	// OpLPop removes items from the front of a list, OpRPop from its end. Elements are in the order in which they are removed.
+	OpLPop Op = 16
+	OpRPop Op = 17
+	// OpLSet replaces items of a list.
+	OpLSet Op = 18
+	// OpLInsert puts one item into a list, where it has Index then.
+	OpLInsert Op = 19
+	// OpLRem removes items from within a list. Their Index counts before the removal and grows.
+	OpLRem Op = 20
+	// OpBits writes segments of a bitmap.
+	OpBits Op = 21
 )
 
 // Type is a key's type. The numbers are on disk and on the wire: never renumber.
@@ -94,8 +125,41 @@ const (
 	TypeList   Type = 3
 	TypeSet    Type = 4
 	TypeZSet   Type = 5
+	// TypeBitmap is a string that is kept in segments; clients take it for a string.
 	TypeBitmap Type = 6
 )
+
+// SegmentBytes is how many bytes of a bitmap one segment covers: segment n has those from n·SegmentBytes on.
+const SegmentBytes = 512
+
+// Element is one element of a collection in a mutation. An op uses these fields, besides Sub:
+//
+//	OpHSet      Value, Prev, Exists           Sub is the field
+//	OpHDel      Prev, Exists                  Sub is the field
+//	OpSAdd      Prev, Exists                  Sub is the member
+//	OpSRem      Prev, Exists                  Sub is the member
+//	OpZAdd      Score, Prev, Exists, Was      Sub is the member
+//	OpZRem      Prev, Exists, Was             Sub is the member
+//	OpLPush …   Value                         Sub is the item's place in the order of the list (cluster/command, list.go)
+//	OpLPop …    –                             Sub as in OpLPush
+//	OpLSet      Index, Value                  Sub as in OpLPush
+//	OpLInsert   Index, Value                  Sub as in OpLPush
+//	OpLRem      Index                         Sub as in OpLPush
+//	OpBits      Value, Prev, Exists           Sub is the segment's number, 4 bytes big-endian; Value its bytes without trailing zeros, empty: none left
+//
+// A list's places aren't shown in the feed: what a reader outside needs is in the op, the items and the indexes.
+type Element struct {
+	Sub   []byte
+	Value []byte
+	Score float64 // never NaN
+	// Index is an item's position from the front, from 0.
+	Index int64
+	// Prev is the version of the register before; the zero Prev means absent. If Exists is false it is a tombstone's.
+	Prev Version
+	// Exists says that an element row was there, and Was is the score in it. They are for the projection and aren't shown in the feed.
+	Exists bool
+	Was    float64
+}
 
 // Origin says where a mutation was first made. A mutation made here has none: its origin is the event that holds it.
 type Origin struct {
@@ -126,28 +190,39 @@ type Mutation struct {
 	Type Type
 	// Key is the logical key: without the namespace.
 	Key []byte
-	// Value is a string's whole value after OpSet and OpValue, the end of the range of OpRange.
+	// Value is a string's whole value after OpSet and OpValue, the end of the range of OpRange; after the ops on elements it is
+	// Meta.Value, which the feed doesn't show.
 	Value []byte
+	// Elements are those that an op on elements writes or removes, each of them once.
+	Elements []Element
+	// Whole says that an op on elements is a write of the whole key: what was there before, of whatever type, its expiry
+	// included, is gone. It raises Floor to Version, as OpSet does.
+	Whole bool
 	// ExpireAt is the key's expiry after the mutation, ms since 1970, 0 for none.
 	ExpireAt int64
 	// Version is what the register gets, and Prev what it had; the zero Prev means absent.
-	// OpExpire repeats the version it removes in both.
+	// OpExpire repeats the version it removes in both. In ops on elements Version is what each of the elements gets, Prev what the key
+	// had (Meta.Version), which for a list is the register.
 	Version Version
 	Prev    Version
+	// KeyVersion is Meta.Version after an op on elements: the latest of any of the key's elements. Zero in other ops.
+	KeyVersion Version
 	// Floor is the version of the key's last whole-key write after the mutation. OpSet and OpDel raise it to Version.
 	Floor Version
 	// ExpiryVersion is the version of the expiry register after the mutation.
 	ExpiryVersion Version
 	// Generation separates the elements of the lives of a collection's key; 0 for strings.
 	Generation uint64
-	// Count is the number of elements of a collection after the mutation; of OpRange the number of keys removed.
+	// Count is Meta.Count after the mutation; of OpRange the number of keys removed.
 	Count uint64
 	// Group is shared by the mutations of one command or transaction of an event.
 	Group uint32
 	// Command names the command it came from, in lower case. For information only.
 	Command string
-	// Tombstone asks the projection to keep the removed key's version (namespaces that replicate).
-	Tombstone bool
+	// Tombstone asks the projection to keep the removed key's version (namespaces that replicate), ElementTombstones those of
+	// the elements that are removed.
+	Tombstone         bool
+	ElementTombstones bool
 	// Origin is nil for a mutation made here.
 	Origin *Origin
 	Before Before
@@ -208,13 +283,15 @@ type OwnChange struct {
 
 // Meta is what folding a key's mutations gives, less the elements of a collection: the content of its meta row.
 type Meta struct {
-	Type          Type
+	Type Type
+	// Version is a string's; of a collection the latest of any of its elements, removed ones included.
 	Version       Version
 	Floor         Version
 	ExpireAt      int64 // ms since 1970, 0 for none
 	ExpiryVersion Version
 	Generation    uint64
-	Count         uint64
+	// Count is the number of elements, of a bitmap the number of bytes.
+	Count uint64
 	// Value is a string's value; of a collection, what its type keeps in the meta row (see cluster/store), mostly nothing.
 	Value []byte
 }

@@ -5,6 +5,8 @@ import "strconv"
 // Names of ops and types, as the JSON shows them. An unknown number shows as "op9" or "type9".
 var opNames = [...]string{
 	OpSet: "set", OpValue: "setvalue", OpDel: "del", OpExpire: "expire", OpExpireAt: "expireat", OpPersist: "persist", OpRange: "range",
+	OpHSet: "hset", OpHDel: "hdel", OpSAdd: "sadd", OpSRem: "srem", OpZAdd: "zadd", OpZRem: "zrem",
+	OpLPush: "lpush", OpRPush: "rpush", OpLPop: "lpop", OpRPop: "rpop", OpLSet: "lset", OpLInsert: "linsert", OpLRem: "lrem", OpBits: "setbits",
 }
 
 var typeNames = [...]string{
@@ -25,6 +27,35 @@ func (t Type) String() string {
 		return typeNames[t]
 	}
 	return "type" + strconv.Itoa(int(t))
+}
+
+// OnElements says whether the op writes or removes elements of a collection.
+func (o Op) OnElements() bool { return o >= OpHSet && o <= OpBits }
+
+// Removes says whether an op on elements removes those that it names.
+func (o Op) Removes() bool {
+	switch o {
+	case OpHDel, OpSRem, OpZRem, OpLPop, OpRPop, OpLRem:
+		return true
+	}
+	return false
+}
+
+// ElementType is the type of the collection that an op on elements is for.
+func (o Op) ElementType() Type {
+	switch o {
+	case OpHSet, OpHDel:
+		return TypeHash
+	case OpSAdd, OpSRem:
+		return TypeSet
+	case OpZAdd, OpZRem:
+		return TypeZSet
+	case OpLPush, OpRPush, OpLPop, OpRPop, OpLSet, OpLInsert, OpLRem:
+		return TypeList
+	case OpBits:
+		return TypeBitmap
+	}
+	return TypeNone
 }
 
 // showsValue says whether the JSON has the mutation's value: the string, or the end of a range.

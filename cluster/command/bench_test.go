@@ -8,7 +8,10 @@ import (
 )
 
 // still is a state that never changes and a transaction that forgets: what is left is the commands' own work.
-type still struct{ m event.Meta }
+type still struct {
+	command.View // of what isn't benchmarked here: nil
+	m            event.Meta
+}
 
 func (s *still) Meta([]byte) (event.Meta, bool, error)                   { return s.m, s.m.Type != 0, nil }
 func (s *still) Keys([]byte, func(key []byte, m *event.Meta) bool) error { return nil }
@@ -17,11 +20,11 @@ func (s *still) Emit(*event.Mutation)                                    {}
 
 // prepare gives a function that finds, checks and runs a command line on a Context used over and over.
 func prepare(line string, value string) func() {
-	s := &still{event.Meta{Type: event.TypeString, Value: []byte(value), Version: event.Version{Time: 1, Cluster: 1}}}
+	s := &still{m: event.Meta{Type: event.TypeString, Value: []byte(value), Version: event.Version{Time: 1, Cluster: 1}}}
 	args := words(line)
 	c := &command.Context{Args: args, Now: 1000, View: s, Tx: s, Reply: &command.Reply{}}
 	return func() {
-		spec, _, problem := command.Resolve(args)
+		spec, _, problem := command.Resolve(args, &command.DefaultLimits)
 		c.Reply.Buf = c.Reply.Buf[:0]
 		if c.Spec = spec; problem != "" || spec.Run(c) != nil || c.Reply.IsError() {
 			panic(line)

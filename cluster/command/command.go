@@ -36,7 +36,7 @@
 // # Concurrency and cost
 //
 // Everything here is stateless but Context, which is for one evaluation at a time. A Context that is used again keeps its
-// scratch memory: GET, SET and INCR then allocate nothing of their own. Work per call is bounded: MaxBatch keys,
+// scratch memory: GET, SET and INCR then allocate nothing of their own. Work per call is bounded: Limits.Batch keys,
 // FLUSHDB's and SCAN's pages.
 package command
 
@@ -52,6 +52,18 @@ type View interface {
 	Keys(from []byte, visit func(key []byte, m *event.Meta) bool) error
 	// Len is the number of keys, expired ones that are not yet removed included.
 	Len() int64
+
+	// The following read the elements of a collection: m is what Meta showed of key, with no change of the key since. What they show is
+	// borrowed: from Element until the next call on the view, from the others for the call of visit. visit must not call the view.
+
+	// Element reads one. If it is absent, ok is false, and e.Version may be the version of its tombstone.
+	Element(key []byte, m *event.Meta, sub []byte) (e Element, ok bool, err error)
+	// Elements visits a range in byte order of the subkeys, until visit returns false.
+	Elements(key []byte, m *event.Meta, in Range, visit func(sub []byte, e *Element) bool) error
+	// Scores visits a range of a sorted set's members by score and member, until visit returns false.
+	Scores(key []byte, m *event.Meta, in ScoreRange, visit func(score float64, member []byte) bool) error
+	// CountScores counts a range of a sorted set's members.
+	CountScores(key []byte, m *event.Meta, in ScoreRange) (int64, error)
 }
 
 // ExpiringCounter is a View that knows how many of its keys have an expiry, expired ones that are not yet removed included.
@@ -63,17 +75,24 @@ type ExpiringCounter interface {
 // Tx collects the mutations of a write. After Emit the view shows the change.
 type Tx interface {
 	// Emit takes a mutation without Version, Group and Command, which the transaction fills in; Stamp does so for the
-	// versions, Floor and ExpiryVersion included. The mutation and its slices are borrowed: Emit copies what it keeps, Key,
-	// Value and Before.Value included, before it returns.
+	// versions, Floor, KeyVersion and ExpiryVersion included. The mutation and its slices are borrowed: Emit copies what it keeps, Key,
+	// Value, Elements with their slices and Before.Value included, before it returns.
 	Emit(m *event.Mutation)
 }
 
-// Assigned stands, in an emitted mutation's Floor and ExpiryVersion, for the version that the mutation itself will get.
+// Assigned stands, in an emitted mutation's Floor, KeyVersion and ExpiryVersion, for the version that the mutation itself will get.
 // Any other value there is what the register already had and stays.
 var Assigned = event.Version{Time: -1}
 
-// Stamp gives an emitted mutation its version. An OpExpire has its own (the one that it removes), which stays.
+// Stamp gives an emitted mutation its version. An OpExpire has its own (the one that it removes), which stays. A new generation is the
+// version's time: within a partition no two mutations made here have the same.
 func Stamp(m *event.Mutation, v event.Version) {
+	if m.Generation == NewGeneration {
+		m.Generation = uint64(v.Time)
+	}
+	if m.KeyVersion == Assigned {
+		m.KeyVersion = v
+	}
 	if m.Op != event.OpExpire {
 		m.Version = v
 	}
@@ -102,6 +121,12 @@ type Context struct {
 	Replicates bool
 	// Resume is where a command that works in pages goes on: nil at first, then the More of the call before.
 	Resume []byte
+	// Limits are the node's; nil for DefaultLimits.
+	Limits *Limits
+	// MayBlock: the caller can keep a blocking command waiting (see Block); otherwise it answers at once, as within MULTI.
+	MayBlock bool
+	// Block is set by a blocking command that found nothing. It is the caller's to clear.
+	Block Block
 	// More is set by a command that isn't done: the caller commits what was emitted, drops this reply, and runs the same
 	// command again with Resume = More, nothing else having been evaluated in between (such commands are barriers).
 	// Run sets it to nil when the command is done. It is the caller's.
@@ -110,6 +135,9 @@ type Context struct {
 	row  row            // of the key looked at last
 	out  event.Mutation // the mutation being emitted
 	text []byte         // the value being made
+	// elements and held are memory for the elements of out.
+	elements []event.Element
+	held     []byte
 }
 
 // Flags are properties of a command, as COMMAND INFO reports them.
@@ -130,6 +158,12 @@ const (
 	Barrier
 	NoAsyncLoading
 	AllowBusy
+	// Blocking: the command may wait for its keys (Context.Block).
+	Blocking
+	// ManyRows: it reads more of its one key than the meta row and one element, and so needs one consistent state.
+	ManyRows
+	// MovableKeys: not all of its keys are named by FirstKey, LastKey and KeyStep.
+	MovableKeys
 )
 
 // Scope says where a command is answered.
@@ -169,8 +203,12 @@ type Spec struct {
 	Flags Flags
 	// FirstKey, LastKey and KeyStep are as in COMMAND INFO: positions in Args; LastKey counts from the end if negative. 0: no keys.
 	FirstKey, LastKey, KeyStep int
-	Scope                      Scope
-	Gather                     Gather
+	// NumKeys is the position of an argument that says how many keys follow it, in addition to those above; 0: there is none.
+	NumKeys int
+	// MoreKeys appends the positions of keys that only the arguments tell (as behind STORE); nil: there are none.
+	MoreKeys func(dst []int, args [][]byte) []int
+	Scope    Scope
+	Gather   Gather
 	// Run evaluates it; nil for ScopeConnection. Args must have passed Check. An error means that the state could not be read:
 	// the client gets an error reply, the caller throws away what was emitted, and the node looks after itself. Everything
 	// the client did wrong goes into the reply, and then nothing was emitted.
@@ -202,12 +240,29 @@ const (
 	Unknown
 )
 
-// Request is one command for one partition.
+// Queued is one command of a transaction.
+type Queued struct {
+	Spec *Spec
+	Args [][]byte
+}
+
+// Watch is a key as WATCH found it.
+type Watch struct {
+	Key []byte
+	// Token is what the reply to WATCH said of the key (see cluster/partition): EXEC compares.
+	Token []byte
+}
+
+// Request is one command, or one transaction, for one partition.
 type Request struct {
 	Spec *Spec
 	// Args are owned by the request until it is answered: the front end must not reuse their memory before.
 	Args  [][]byte
 	Reply Reply
+	// Queue are the commands of an EXEC, in whose Spec and Args nothing is said of keys: they are evaluated as one, and Reply is the
+	// array of their replies. Watched are the keys that must not have changed.
+	Queue   []Queued
+	Watched []Watch
 	// ReadStale lets any replica answer a read from whatever it has applied.
 	ReadStale bool
 	Outcome   Outcome

@@ -80,7 +80,7 @@ func TestSpecs(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	key, value := strings.Repeat("k", command.MaxKey), strings.Repeat("v", command.MaxValue)
+	key, value := strings.Repeat("k", command.DefaultLimits.Key), strings.Repeat("v", command.DefaultLimits.Value)
 	for _, c := range []struct {
 		name    string
 		args    []string
@@ -105,7 +105,7 @@ func TestLimits(t *testing.T) {
 		for _, a := range c.args {
 			args = append(args, []byte(a))
 		}
-		if _, _, problem := command.Resolve(args); problem != c.problem {
+		if _, _, problem := command.Resolve(args, &command.DefaultLimits); problem != c.problem {
 			t.Errorf("%s: %q, want %q", c.name, problem, c.problem)
 		}
 	}
@@ -113,7 +113,7 @@ func TestLimits(t *testing.T) {
 
 func TestResultsAreLimited(t *testing.T) {
 	e := newExecutor(t)
-	value := bytes.Repeat([]byte("v"), command.MaxValue-1)
+	value := bytes.Repeat([]byte("v"), command.DefaultLimits.Value-1)
 	e.Do([]byte("set"), []byte("k"), value)
 	for _, c := range []struct{ line, reply string }{
 		{"append k xy", "-" + command.ErrTooLong + "\r\n"},
@@ -148,7 +148,7 @@ func TestReadErrors(t *testing.T) {
 // TestFlushPages: in a namespace that replicates FLUSHDB goes on where it stopped, and each page is bounded.
 func TestFlushPages(t *testing.T) {
 	e := newExecutor(t)
-	for i := range 2*command.MaxBatch + 7 {
+	for i := range 2*command.DefaultLimits.Batch + 7 {
 		e.Store.Put(fmt.Sprintf("key:%06d", i), event.Meta{Type: event.TypeString, Version: event.Version{Time: 1, Cluster: 1}})
 	}
 	c := command.Context{Spec: command.Lookup([]byte("flushdb")), Args: words("flushdb"), Now: 1000, View: e.Store, Tx: e.Store, Replicates: true, Reply: &command.Reply{}}
@@ -171,7 +171,7 @@ func TestFlushPages(t *testing.T) {
 func TestFlushPagesAreBoundedInBytes(t *testing.T) {
 	e := newExecutor(t)
 	for i := range 300 {
-		e.Store.Put(fmt.Sprintf("%0*d", command.MaxKey, i), event.Meta{Type: event.TypeString, Version: event.Version{Time: 1, Cluster: 1}})
+		e.Store.Put(fmt.Sprintf("%0*d", command.DefaultLimits.Key, i), event.Meta{Type: event.TypeString, Version: event.Version{Time: 1, Cluster: 1}})
 	}
 	e.Replicates = true
 	c := command.Context{Spec: command.Lookup([]byte("flushdb")), Args: words("flushdb"), View: e.Store, Tx: e.Store, Replicates: true, Reply: &command.Reply{}}

@@ -4,8 +4,11 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 )
 
-// flushPageBytes bounds the keys of one page of FLUSHDB, besides MaxBatch.
-const flushPageBytes = 1 << 20
+// One page of FLUSHDB has at most so many keys, and so many bytes of keys.
+const (
+	flushPageKeys  = 5000
+	flushPageBytes = 1 << 20
+)
 
 // runFlushDB removes everything from a partition. Without replication that is one OpRange over all keys, whose Count is the
 // number of rows removed, and Before.Expiring that of those with an expiry. A namespace that replicates gets deletes, key by key and a page a call: see Context.More.
@@ -60,7 +63,7 @@ func (c *Context) flushPage() error {
 	var arena []byte
 	var ends []int
 	err := c.View.Keys(c.Resume, func(key []byte, _ *event.Meta) bool {
-		if len(ends) == MaxBatch || len(arena) > flushPageBytes {
+		if len(ends) == flushPageKeys || len(arena) > flushPageBytes {
 			c.More = append([]byte{}, key...)
 			return false
 		}

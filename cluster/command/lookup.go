@@ -75,7 +75,7 @@ func (s *Spec) Subcommand(name []byte) *Spec {
 
 // Resolve finds what a whole command line (args[0] the name) asks for and checks it (Spec.Check). A problem is the error
 // to reply, and then the spec is nil.
-func Resolve(args [][]byte) (s *Spec, stale bool, problem string) {
+func Resolve(args [][]byte, limits *Limits) (s *Spec, stale bool, problem string) {
 	s, stale = LookupStale(args[0])
 	if s == nil {
 		return nil, false, unknownCommand(args)
@@ -85,7 +85,7 @@ func Resolve(args [][]byte) (s *Spec, stale bool, problem string) {
 			return nil, false, unknownSubcommand(args[0], args[1])
 		}
 	}
-	if problem = s.Check(args); problem != "" {
+	if problem = s.Check(args, limits); problem != "" {
 		return nil, false, problem
 	}
 	return s, stale, ""
@@ -102,31 +102,51 @@ func (s *Spec) arityFits(n int) bool {
 // Check validates what needs no state: the number of arguments and ZanKV's limits. It returns the error to reply, or "".
 // It doesn't allocate when all is well. Who splits a command over partitions checks it before: keys come with all that
 // belongs to them then (MSET's are pairs).
-func (s *Spec) Check(args [][]byte) string {
+func (s *Spec) Check(args [][]byte, limits *Limits) string {
 	if !s.arityFits(len(args)) || s.KeyStep > 1 && (len(args)-s.FirstKey)%s.KeyStep != 0 {
 		return arityError(s.Name)
 	}
 	if s.Scope == ScopeConnection {
 		return ""
 	}
+	for _, arg := range args[1:] {
+		if len(arg) > limits.Value {
+			return ErrValueSize
+		}
+	}
+	if s.movable() {
+		return s.checkMovable(args, limits)
+	}
 	first, last, step := s.Keys(args)
-	if step > 0 && (last-first)/step >= MaxBatch {
+	if step == 0 {
+		return ""
+	}
+	if (last-first)/step >= limits.Batch {
 		return ErrBatchSize
 	}
-	for i := 1; i < len(args); i++ {
-		isKey := step > 0 && i >= first && i <= last && (i-first)%step == 0
-		if isKey && len(args[i]) > MaxKey {
+	for i := first; i <= last; i += step {
+		if len(args[i]) > limits.Key {
 			return ErrKeySize
-		}
-		if len(args[i]) > MaxValue {
-			return ErrValueSize
 		}
 	}
 	return ""
 }
 
-// Keys says which arguments are keys: args[first], args[first+step] … up to and including args[last]. step is 0 when there
-// are none.
+func (s *Spec) checkMovable(args [][]byte, limits *Limits) string {
+	keys := s.KeyPositions(nil, args)
+	if len(keys) > limits.Batch {
+		return ErrBatchSize
+	}
+	for _, i := range keys {
+		if len(args[i]) > limits.Key {
+			return ErrKeySize
+		}
+	}
+	return ""
+}
+
+// Keys says which arguments are keys by their position alone: args[first], args[first+step] … up to and including args[last]. step is
+// 0 when there are none. A command may have others: KeyPositions has them all.
 func (s *Spec) Keys(args [][]byte) (first, last, step int) {
 	if s.FirstKey == 0 || s.FirstKey >= len(args) {
 		return 0, 0, 0
@@ -136,6 +156,31 @@ func (s *Spec) Keys(args [][]byte) (first, last, step int) {
 		last += len(args)
 	}
 	return s.FirstKey, min(last, len(args)-1), s.KeyStep
+}
+
+// movable says whether Keys isn't all.
+func (s *Spec) movable() bool { return s.NumKeys != 0 || s.MoreKeys != nil }
+
+// KeyPositions appends the positions of all keys in args to dst. A number of keys that isn't one, or is more than there are arguments, counts
+// as none: the command itself refuses it.
+func (s *Spec) KeyPositions(dst []int, args [][]byte) []int {
+	if first, last, step := s.Keys(args); step > 0 {
+		for i := first; i <= last; i += step {
+			dst = append(dst, i)
+		}
+	}
+	if s.NumKeys != 0 && s.NumKeys < len(args) {
+		n, ok := parseInt(args[s.NumKeys])
+		if ok && n > 0 && n <= int64(len(args)-1-s.NumKeys) {
+			for i := range int(n) {
+				dst = append(dst, s.NumKeys+1+i)
+			}
+		}
+	}
+	if s.MoreKeys != nil {
+		dst = s.MoreKeys(dst, args)
+	}
+	return dst
 }
 
 func lower(b byte) byte {

@@ -11,6 +11,25 @@ import (
 type Reply struct {
 	Buf   []byte
 	RESP3 bool
+	// Spill, if set, takes what was written so far of a reply that grows large, so that one reply doesn't have to fit into memory: it
+	// is called by Part and borrows its argument. An error ends the command: the client is gone.
+	Spill   func(part []byte) error
+	spilled bool
+}
+
+// partBytes is how large a reply grows before a part of it is handed over.
+const partBytes = 64 << 10
+
+// Part is for between two elements of a reply whose length depends on the state: it hands over what is there, if that is much and
+// someone takes it. After an error the command stops and returns it. A command that may call it has checked everything before.
+func (r *Reply) Part() error {
+	if len(r.Buf) < partBytes || r.Spill == nil {
+		return nil
+	}
+	r.spilled = true
+	err := r.Spill(r.Buf)
+	r.Buf = r.Buf[:0]
+	return err
 }
 
 // Status appends a simple string.
@@ -23,7 +42,7 @@ func (r *Reply) OK() { r.Buf = redcon.AppendOK(r.Buf) }
 func (r *Reply) Error(msg string) { r.Buf = redcon.AppendError(r.Buf, msg) }
 
 // IsError says whether the reply, as a whole, is an error.
-func (r *Reply) IsError() bool { return len(r.Buf) > 0 && r.Buf[0] == '-' }
+func (r *Reply) IsError() bool { return !r.spilled && len(r.Buf) > 0 && r.Buf[0] == '-' }
 
 // Int appends an integer.
 func (r *Reply) Int(n int64) { r.Buf = redcon.AppendInt(r.Buf, n) }

@@ -6,8 +6,11 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 )
 
-// scanPageBytes bounds the keys of one page, whatever its count.
-const scanPageBytes = 1 << 20
+// One page looks at no more keys, and takes no more bytes of keys, whatever its count.
+const (
+	scanPageKeys  = 5000
+	scanPageBytes = 1 << 20
+)
 
 // defaultScanCount is SCAN's COUNT when none is given.
 const defaultScanCount = 10
@@ -75,11 +78,11 @@ func ParseScan(args [][]byte) (q Scan, problem string) {
 	return q, ""
 }
 
-// ScanPage looks at up to q.Count keys (at most MaxBatch, and scanPageBytes of matching ones) from a key on, and calls take
+// ScanPage looks at up to q.Count keys (at most scanPageKeys, and scanPageBytes of matching ones) from a key on, and calls take
 // for each that lives at now and matches; the key is borrowed for the call. next is where to go on, the caller's; nil when
 // the partition has been seen to its end. A key that is there during the whole of a scan is taken exactly once.
 func ScanPage(view View, now int64, q *Scan, from []byte, take func(key []byte)) (next []byte, err error) {
-	left, size := min(q.Count, MaxBatch), 0
+	left, size := min(q.Count, scanPageKeys), 0
 	err = view.Keys(from, func(key []byte, m *event.Meta) bool {
 		if left == 0 || size > scanPageBytes {
 			next = bytes.Clone(key)

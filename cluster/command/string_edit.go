@@ -13,7 +13,7 @@ func runAppend(c *Context) error {
 		c.emitValue(key, tail, r)
 		return nil
 	}
-	if len(r.Value)+len(tail) > MaxValue {
+	if len(r.Value)+len(tail) > c.limits().Value {
 		c.Reply.Error(ErrTooLong)
 		return nil
 	}
@@ -46,7 +46,7 @@ func runSetRange(c *Context) error {
 	switch {
 	case len(part) == 0:
 		c.Reply.Int(int64(len(old)))
-	case offset > math.MaxInt64-int64(len(part)) || offset+int64(len(part)) > MaxValue:
+	case offset > math.MaxInt64-int64(len(part)) || offset+int64(len(part)) > int64(c.limits().Value):
 		c.Reply.Error(ErrTooLong)
 	default:
 		c.text = overwrite(c.text[:0], old, int(offset), part)

@@ -1,15 +1,5 @@
 package command
 
-// Limits of ZanKV, in bytes and keys.
-const (
-	// MaxKey is the longest logical key.
-	MaxKey = 10240
-	// MaxValue is the longest value of a string.
-	MaxValue = 8 << 20
-	// MaxBatch is the largest number of keys of one command, and of keys looked at by one page of SCAN.
-	MaxBatch = 5000
-)
-
 // Error texts. They are part of the protocol: Redis's to the byte where Redis has the case, ZanKV's own words
 // behind the code ERR elsewhere.
 const (
@@ -26,6 +16,7 @@ const (
 	ErrExpireNX    = "ERR NX and XX, GT or LT options at the same time are not compatible"
 	ErrExpireGTLT  = "ERR GT and LT options at the same time are not compatible"
 	ErrKeySize     = "ERR invalid key size"
+	ErrSubKeySize  = "ERR invalid sub key size"
 	ErrValueSize   = "ERR invalid value size"
 	ErrBatchSize   = "ERR the batch size exceed the limit"
 	ErrKeysCommand = "ERR Invalid command specified"

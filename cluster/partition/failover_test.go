@@ -81,7 +81,7 @@ func TestPageOfABarrierIsDropped(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	m := c.leader()
 	var reqs []*command.Request
-	for i := range command.MaxBatch + 10 {
+	for i := range command.DefaultLimits.Batch + 10 {
 		reqs = append(reqs, request("set", fmt.Sprint("k", i), "x"))
 	}
 	m.submit(reqs...)

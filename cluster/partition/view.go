@@ -46,6 +46,36 @@ func (v *flightView) Len() int64 {
 // Expiring is how many keys have an expiry: FLUSHDB, a barrier, counts by it.
 func (v *flightView) Expiring() int64 { return v.r.store.State().Expiring }
 
+// Element implements command.View.
+func (v *flightView) Element(key []byte, m *event.Meta, sub []byte) (e command.Element, ok bool, err error) {
+	e, v.buf, ok, err = v.r.store.Element(v.buf[:0], key, m, sub)
+	if err == nil && !ok && v.r.replicates {
+		e.Version, v.buf, err = v.r.store.ElementTombstone(v.buf[:0], key, sub)
+	}
+	return e, ok, err
+}
+
+// Elements implements command.View.
+func (v *flightView) Elements(key []byte, m *event.Meta, in command.Range, visit func([]byte, *command.Element) bool) error {
+	snap := v.r.store.Snapshot()
+	defer snap.Close()
+	return snap.Elements(key, m, in, visit)
+}
+
+// Scores implements command.View.
+func (v *flightView) Scores(key []byte, m *event.Meta, in command.ScoreRange, visit func(float64, []byte) bool) error {
+	snap := v.r.store.Snapshot()
+	defer snap.Close()
+	return snap.Scores(key, m, in, visit)
+}
+
+// CountScores implements command.View.
+func (v *flightView) CountScores(key []byte, m *event.Meta, in command.ScoreRange) (int64, error) {
+	snap := v.r.store.Snapshot()
+	defer snap.Close()
+	return snap.CountScores(key, m, in)
+}
+
 // after is the meta row that a mutation of a string or of a key as a whole leaves; false if it leaves none.
 func after(m *event.Mutation) (event.Meta, bool) {
 	meta := event.Meta{
@@ -130,9 +160,34 @@ func (v *stateView) Keys(from []byte, visit func([]byte, *event.Meta) bool) erro
 // Len implements command.View.
 func (v *stateView) Len() int64 { return v.store.State().Keys }
 
+// Element implements command.View.
+func (v *stateView) Element(key []byte, m *event.Meta, sub []byte) (e command.Element, ok bool, err error) {
+	if v.snap != nil {
+		e, v.buf, ok, err = v.snap.Element(v.buf[:0], key, m, sub)
+	} else {
+		e, v.buf, ok, err = v.store.Element(v.buf[:0], key, m, sub)
+	}
+	return e, ok, err
+}
+
+// Elements implements command.View.
+func (v *stateView) Elements(key []byte, m *event.Meta, in command.Range, visit func([]byte, *command.Element) bool) error {
+	return v.snap.Elements(key, m, in, visit)
+}
+
+// Scores implements command.View.
+func (v *stateView) Scores(key []byte, m *event.Meta, in command.ScoreRange, visit func(float64, []byte) bool) error {
+	return v.snap.Scores(key, m, in, visit)
+}
+
+// CountScores implements command.View.
+func (v *stateView) CountScores(key []byte, m *event.Meta, in command.ScoreRange) (int64, error) {
+	return v.snap.CountScores(key, m, in)
+}
+
 // severalRows says whether a command reads more than one row, so that it needs one consistent state for all.
 func severalRows(s *command.Spec, args int) bool {
-	if s.Scope != command.ScopeKeys {
+	if s.Scope != command.ScopeKeys || s.Flags&(command.ManyRows|command.MovableKeys) != 0 {
 		return true
 	}
 	last := s.LastKey

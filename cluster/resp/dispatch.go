@@ -16,7 +16,7 @@ func (c *conn) command(args [][]byte) {
 	if skip {
 		c.reply = replySkip
 	}
-	spec, stale, problem := command.Resolve(args)
+	spec, stale, problem := command.Resolve(args, &command.DefaultLimits)
 	switch {
 	case problem != "":
 		c.fail(problem)

@@ -30,7 +30,7 @@ func NewExecutor(now func() int64, fail func(string)) *Executor {
 // Do evaluates one command line and returns the reply's bytes.
 func (e *Executor) Do(args ...[]byte) []byte {
 	r := command.Reply{RESP3: e.RESP3}
-	spec, _, problem := command.Resolve(args)
+	spec, _, problem := command.Resolve(args, &command.DefaultLimits)
 	switch {
 	case problem != "":
 		r.Error(problem)
@@ -83,7 +83,7 @@ func (e *Executor) checkEffect(spec *command.Spec, r *command.Reply, before map[
 		m := &e.Store.Emitted[i]
 		was, ok := before[string(m.Key)]
 		is := e.Store.rows[string(m.Key)]
-		unchanged := ok && was.ExpireAt == is.ExpireAt && was.Type == is.Type && reflect.DeepEqual(was.Value, is.Value)
+		unchanged := ok && !m.Op.OnElements() && was.ExpireAt == is.ExpireAt && was.Type == is.Type && reflect.DeepEqual(was.Value, is.Value)
 		if unchanged && m.Op != event.OpSet && !was.Expired(e.ctx.Now) {
 			e.Store.Fail(fmt.Sprintf("%s: emitted %+v, which changes nothing", spec.Name, m))
 		}

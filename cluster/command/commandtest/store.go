@@ -16,10 +16,13 @@ import (
 
 // Store is a partition's state in memory.
 type Store struct {
-	rows   map[string]event.Meta
-	tombs  map[string]event.Meta
-	sorted []string // the keys of rows
-	clock  int64
+	rows  map[string]event.Meta
+	tombs map[string]event.Meta
+	// elements are those of each key's present life, dead the tombstones of elements.
+	elements map[string]map[string]command.Element
+	dead     map[string]map[string]event.Version
+	sorted   []string // the keys of rows
+	clock    int64
 	// Emitted are the mutations since it was last cleared.
 	Emitted []event.Mutation
 	// Fail is told what is wrong with a mutation.
@@ -30,7 +33,10 @@ type Store struct {
 
 // NewStore makes an empty store.
 func NewStore(fail func(string)) *Store {
-	return &Store{rows: map[string]event.Meta{}, tombs: map[string]event.Meta{}, clock: 1000, Fail: fail}
+	return &Store{
+		rows: map[string]event.Meta{}, tombs: map[string]event.Meta{},
+		elements: map[string]map[string]command.Element{}, dead: map[string]map[string]event.Version{}, clock: 1000, Fail: fail,
+	}
 }
 
 // Meta implements command.View. A deleted key's tombstone is reported as a Meta of TypeNone.
@@ -77,6 +83,7 @@ func (s *Store) drop(key string) {
 		i := sort.SearchStrings(s.sorted, key)
 		s.sorted = slices.Delete(s.sorted, i, i+1)
 		delete(s.rows, key)
+		delete(s.elements, key)
 	}
 }
 
@@ -93,6 +100,11 @@ func (s *Store) Rows() map[string]event.Meta {
 func (s *Store) Emit(borrowed *event.Mutation) {
 	m := *borrowed
 	m.Key, m.Value, m.Before.Value = bytes.Clone(m.Key), bytes.Clone(m.Value), bytes.Clone(m.Before.Value)
+	m.Elements = slices.Clone(m.Elements)
+	for i := range m.Elements {
+		e := &m.Elements[i]
+		e.Sub, e.Value = bytes.Clone(e.Sub), bytes.Clone(e.Value)
+	}
 	s.check(&m)
 	s.clock++
 	command.Stamp(&m, event.Version{Time: s.clock, Cluster: 1})
@@ -104,25 +116,28 @@ func (s *Store) Emit(borrowed *event.Mutation) {
 func (s *Store) fold(m *event.Mutation) {
 	key := string(m.Key)
 	row := s.rows[key]
-	switch m.Op {
-	case event.OpSet, event.OpValue:
+	switch {
+	case m.Op == event.OpSet, m.Op == event.OpValue:
+		delete(s.elements, key)
 		s.Put(key, event.Meta{Type: event.TypeString, Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion, Value: m.Value})
-	case event.OpDel:
+	case m.Op == event.OpDel:
 		s.drop(key)
 		if m.Tombstone {
 			s.tombs[key] = event.Meta{Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
 		}
-	case event.OpExpire:
+	case m.Op == event.OpExpire:
 		s.drop(key)
-	case event.OpExpireAt, event.OpPersist:
+	case m.Op == event.OpExpireAt, m.Op == event.OpPersist:
 		row.ExpireAt, row.ExpiryVersion = m.ExpireAt, m.ExpiryVersion
 		s.Put(key, row)
-	case event.OpRange:
+	case m.Op == event.OpRange:
 		for _, k := range slices.Clone(s.sorted) {
 			if k >= key && (len(m.Value) == 0 || k < string(m.Value)) {
 				s.drop(k)
 			}
 		}
+	case m.Op.OnElements():
+		s.foldElements(m)
 	default:
 		s.Fail(fmt.Sprintf("mutation of %q: unknown op %d", m.Key, m.Op))
 	}
@@ -157,6 +172,9 @@ func (s *Store) check(m *event.Mutation) {
 		known = s.tombs[string(m.Key)]
 	}
 	prev := known.Version
+	if m.Op.OnElements() {
+		s.checkElements(m)
+	}
 	before := event.Before{Exists: stored, Type: row.Type, ExpireAt: row.ExpireAt, Generation: row.Generation}
 	if m.Op == event.OpExpireAt || m.Op == event.OpPersist {
 		prev = known.ExpiryVersion
@@ -169,13 +187,14 @@ func (s *Store) check(m *event.Mutation) {
 		fail("before", m.Before, before)
 	}
 	floor := known.Floor
-	if m.Op == event.OpSet || m.Op == event.OpDel {
+	if m.Op == event.OpSet || m.Op == event.OpDel || m.Whole {
 		floor = command.Assigned
 	}
 	if m.Floor != floor {
 		fail("floor", m.Floor, floor)
 	}
-	if m.Op != event.OpSet && m.Op != event.OpValue && !stored {
+	creates := m.Op == event.OpSet || m.Op == event.OpValue || m.Op.OnElements() && !m.Op.Removes()
+	if !creates && !stored {
 		fail("row", "absent", "present")
 	}
 }
