@@ -49,8 +49,12 @@ func (p *pair) do(args ...[]byte) {
 			return
 		}
 	}
+	if check, ok := find(name, func(f *family) map[string]func(*pair, [][]byte) { return f.check }); ok {
+		check(p, args)
+		return
+	}
 	got, want := p.ours.Do(args...), p.oracle.Do(args...)
-	if !same(name, got, want) {
+	if !same(name, args, got, want) {
 		p.tb.Errorf("%s: %.300q, and Redis says %.300q; after\n  %s", shown, got, want, strings.Join(tail(p.history, 12), "\n  "))
 	}
 }
@@ -61,9 +65,12 @@ func tail(list []string, n int) []string { return list[max(0, len(list)-n):] }
 var clockSlack = map[string]int64{"ttl": 5, "expiretime": 5, "pttl": 5000, "pexpiretime": 5000}
 
 // same says whether two replies to a command are the same, which for those that tell a time is: nearly.
-func same(name string, got, want []byte) bool {
+func same(name string, args [][]byte, got, want []byte) bool {
 	if bytes.Equal(got, want) {
 		return true
+	}
+	if compare, ok := find(name, func(f *family) map[string]comparison { return f.compare }); ok {
+		return compare(args, got, want)
 	}
 	slack, timed := clockSlack[name]
 	if !timed {
@@ -80,6 +87,31 @@ func integer(reply []byte) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(string(reply[1:len(reply)-2]), 10, 64)
 	return n, err == nil
+}
+
+// readers read all of a key, by what TYPE says of it.
+var readers = map[string]string{
+	"string": "get %s", "hash": "hgetall %s", "list": "lrange %s 0 -1", "set": "smembers %s", "zset": "zrange %s 0 -1 withscores",
+}
+
+// contents compares all that both sides hold.
+func (p *pair) contents() {
+	p.tb.Helper()
+	p.line("scan 0")
+	for _, key := range scanAll(p.oracle, nil) {
+		kind := p.oracle.Do([]byte("type"), []byte(key))
+		reader := readers[strings.TrimSpace(string(kind[1:]))]
+		for _, line := range []string{"type %s", "pttl %s", reader} {
+			var args [][]byte
+			for _, word := range strings.Fields(line) {
+				if word == "%s" {
+					word = key
+				}
+				args = append(args, []byte(word))
+			}
+			p.do(args...)
+		}
+	}
 }
 
 // randomKey checks that each answers a key that exists, or null if there is none.

@@ -11,8 +11,8 @@ type Difference struct {
 	Reason string
 }
 
-// Differences are all the known ones, of the commands that the suite covers.
-var Differences = []Difference{
+// stringDifferences are those of strings and of the limits that all commands share.
+var stringDifferences = []Difference{
 	{Line: `exists "k"*10241`, Ours: "-ERR invalid key size", Redis: ":0",
 		Reason: "keys are limited to 10240 bytes"},
 	{Line: `set k "v"*8388609`, Ours: "-ERR invalid value size", Redis: "+OK",
@@ -34,5 +34,4 @@ var Differences = []Difference{
 	{Line: `lcs a b`, Ours: "-ERR unknown command", Redis: "$0", Reason: "not part of ZanKV"},
 }
 
-// Newer are commands of ours that Redis 7.0, Debian's, doesn't know: Redis 7.2's, which ZanKV follows, and ZanKV's own.
-var Newer = []string{"client|no-touch", "client|setinfo", "setifeq", "delifeq", "getnolock", "stale.getversion", "stale.getexpired"}
+var stringNewer = []string{"client|no-touch", "client|setinfo", "setifeq", "delifeq", "getnolock", "stale.getversion", "stale.getexpired"}

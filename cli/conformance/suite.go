@@ -14,14 +14,16 @@ import (
 // Run runs the whole suite: ours against the oracle, both speaking the same protocol, both with a key space of their own,
 // which is emptied. seed is for the random parts.
 func Run(t *testing.T, ours, oracle Target, seed uint64) {
-	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		t.Run(name, func(t *testing.T) {
-			p := &pair{tb: t, ours: ours, oracle: oracle}
-			p.reset()
-			for _, line := range cases[name] {
-				p.line(line)
-			}
-		})
+	for _, f := range families {
+		for _, name := range f.names() {
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				p := &pair{tb: t, ours: ours, oracle: oracle}
+				p.reset()
+				for _, line := range f.cases[name] {
+					p.line(line)
+				}
+			})
+		}
 	}
 	t.Run("descriptions", func(t *testing.T) { descriptions(t, ours, oracle) })
 	t.Run("options", func(t *testing.T) { options(t, ours, oracle, seed) })
@@ -37,10 +39,12 @@ func Run(t *testing.T, ours, oracle Target, seed uint64) {
 func RunBrief(t *testing.T, ours, oracle Target, seed uint64) {
 	t.Run("cases", func(t *testing.T) {
 		p := &pair{tb: t, ours: ours, oracle: oracle}
-		for _, name := range slices.Sorted(maps.Keys(cases)) {
-			p.reset()
-			for _, line := range cases[name] {
-				p.line(line)
+		for _, f := range families {
+			for _, name := range f.names() {
+				p.reset()
+				for _, line := range f.cases[name] {
+					p.line(line)
+				}
 			}
 		}
 	})
@@ -54,13 +58,14 @@ func RunBrief(t *testing.T, ours, oracle Target, seed uint64) {
 // categories, tips and key specifications. Containers are compared by their subcommands, as Redis has more of them.
 func descriptions(t *testing.T, ours, oracle Target) {
 	p := &pair{tb: t, ours: ours, oracle: oracle}
+	newer := Newer()
 	for _, s := range command.All() {
 		specs := s.Subcommands
 		if len(specs) == 0 {
 			specs = []*command.Spec{s}
 		}
 		for _, s := range specs {
-			if !slices.Contains(Newer, s.Name) {
+			if !slices.Contains(newer, s.Name) {
 				p.line("command info " + s.Name)
 				p.line("command getkeys " + s.Name + " a b c")
 			}
@@ -125,7 +130,7 @@ func combinations(tokens []string, draw *rand.Rand) []string {
 
 // differences checks that the two still differ as the table says.
 func differences(t *testing.T, ours, oracle Target) {
-	for _, d := range Differences {
+	for _, d := range Differences() {
 		p := &pair{tb: t, ours: ours, oracle: oracle}
 		p.reset()
 		for _, line := range d.Setup {
@@ -143,19 +148,28 @@ func differences(t *testing.T, ours, oracle Target) {
 	}
 }
 
-// random runs generated commands, 300 in each round.
+// random runs generated commands, 300 in each round: of each family, and of all mixed. Each round ends with a look at everything.
 func random(t *testing.T, ours, oracle Target, seed uint64, rounds int) {
 	t.Logf("seed %d", seed)
-	g := newGenerator(seed)
-	p := &pair{tb: t, ours: ours, oracle: oracle}
-	for range rounds {
-		p.reset()
-		for range 300 {
-			p.do(g.next()...)
-			if t.Failed() {
-				t.FailNow()
+	run := func(t *testing.T, mixed []*family, rounds int) {
+		g := newGenerator(seed, mixed)
+		p := &pair{tb: t, ours: ours, oracle: oracle}
+		for range rounds {
+			p.reset()
+			for range 300 {
+				p.do(g.next()...)
+				if t.Failed() {
+					t.FailNow()
+				}
 			}
+			p.contents()
+		}
+		p.reset()
+	}
+	for _, f := range families {
+		if f.templates != "" {
+			t.Run(f.name, func(t *testing.T) { run(t, []*family{f}, rounds) })
 		}
 	}
-	p.reset()
+	t.Run("all", func(t *testing.T) { run(t, families, rounds) })
 }

@@ -3,13 +3,21 @@ package command
 // maxName is longer than every command's name.
 const maxName = 32
 
+// families are all commands, one file each.
+var families = [][]*Spec{
+	stringReads, stringWrites, counters, bitmaps, hyperLogLogs,
+	hashes, lists, sets, zsets, geos,
+	generics, expiries, keyOperations, dumps, sorts,
+	keyspaces, scans, transactions, connections, servers,
+}
+
 // table holds every command by its name in lower case. It never changes after initialization.
-var table = index(stringReads, stringWrites, counters, generics, expiries, keyspaces, connections, servers)
+var table = index(families)
 
 // names lists the table's commands in the order of their families.
-var names = order(stringReads, stringWrites, counters, generics, expiries, keyspaces, connections, servers)
+var names = order(families)
 
-func index(families ...[]*Spec) map[string]*Spec {
+func index(families [][]*Spec) map[string]*Spec {
 	t := make(map[string]*Spec)
 	for _, family := range families {
 		for _, s := range family {
@@ -19,7 +27,7 @@ func index(families ...[]*Spec) map[string]*Spec {
 	return t
 }
 
-func order(families ...[]*Spec) []*Spec {
+func order(families [][]*Spec) []*Spec {
 	var all []*Spec
 	for _, family := range families {
 		all = append(all, family...)

@@ -19,6 +19,8 @@ import (
 
 // fakePartition is the state of one partition, shared by its replicas: a map that the real commands run against.
 type fakePartition struct {
+	command.View // of collections, which this one doesn't have: nil
+
 	mu     sync.Mutex
 	keys   map[string]*event.Meta
 	leader atomic.Uint64 // node id, 0 for none

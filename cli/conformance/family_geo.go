@@ -1,0 +1,3 @@
+package conformance
+
+var geos = family{name: "geo"}

@@ -1,0 +1,3 @@
+package conformance
+
+var logs = family{name: "hyperloglogs"}

@@ -1,0 +1,3 @@
+package conformance
+
+var zsets = family{name: "sorted sets"}

@@ -1,0 +1,4 @@
+package command
+
+// bitmaps are the commands on bits of strings.
+var bitmaps = []*Spec{}

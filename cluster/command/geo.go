@@ -1,0 +1,4 @@
+package command
+
+// geos are the commands on places, which are sorted sets.
+var geos = []*Spec{}

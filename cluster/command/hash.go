@@ -1,0 +1,4 @@
+package command
+
+// hashes are the commands on hashes.
+var hashes = []*Spec{}

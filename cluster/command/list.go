@@ -1,0 +1,4 @@
+package command
+
+// lists are the commands on lists.
+var lists = []*Spec{}

@@ -1,0 +1,4 @@
+package command
+
+// sets are the commands on sets.
+var sets = []*Spec{}

@@ -1,0 +1,4 @@
+package command
+
+// sorts are SORT and its kin.
+var sorts = []*Spec{}

@@ -1,0 +1,4 @@
+package command
+
+// transactions are MULTI and its kin.
+var transactions = []*Spec{}

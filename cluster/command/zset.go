@@ -1,0 +1,4 @@
+package command
+
+// zsets are the commands on sorted sets.
+var zsets = []*Spec{}
