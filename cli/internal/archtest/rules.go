@@ -24,6 +24,7 @@ var rows = [][]string{
 	{"cluster/meta", "cluster/placement"},
 	{"wal"},
 	{"conflict"},
+	{"cluster/rdb"},
 	{"cdc/event", "backupfmt", "cluster/hlc"},
 }
 
@@ -49,7 +50,7 @@ var importers = []struct {
 
 // pure are packages whose outcome depends on their arguments alone: no disk, network or randomness. Their tests may. Time
 // is theirs as a duration and an argument; a clock is not.
-var pure = []string{"cluster/command", "cluster/placement", "cluster/store", "cdc/event", "conflict", "backupfmt"}
+var pure = []string{"cluster/command", "cluster/placement", "cluster/store", "cdc/event", "cluster/rdb", "conflict", "backupfmt"}
 
 // impure is what they may not import, and impureCalls what they may not call.
 var (
