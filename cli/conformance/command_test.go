@@ -19,7 +19,7 @@ func newLayer(t *testing.T, resp3 bool) *layer {
 	return &layer{e}
 }
 
-var makers = map[string]event.Type{"rpush": event.TypeList, "hset": event.TypeHash, "sadd": event.TypeSet, "zadd": event.TypeZSet}
+var makers = map[string]event.Type{"hset": event.TypeHash, "sadd": event.TypeSet, "zadd": event.TypeZSet}
 
 func (l *layer) Do(args ...[]byte) []byte {
 	if kind := makers[strings.ToLower(string(args[0]))]; kind != 0 {
