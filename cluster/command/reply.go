@@ -1,7 +1,6 @@
 package command
 
 import (
-	"math"
 	"strconv"
 
 	"github.com/tidwall/redcon"
@@ -92,22 +91,17 @@ func (r *Reply) Set(n int) {
 	r.Array(n)
 }
 
-// Double appends a float: a bulk string in RESP2.
+// Double appends a float, with as few digits as Redis 7.2: a bulk string in RESP2.
 func (r *Reply) Double(f float64) {
-	s := strconv.FormatFloat(f, 'g', 17, 64)
-	switch {
-	case math.IsInf(f, 1):
-		s = "inf"
-	case math.IsInf(f, -1):
-		s = "-inf"
-	}
-	if r.RESP3 {
-		r.Buf = append(r.Buf, ',')
-		r.Buf = append(r.Buf, s...)
-		r.Buf = append(r.Buf, '\r', '\n')
+	var text [32]byte
+	s := appendDouble(text[:0], f)
+	if !r.RESP3 {
+		r.Bulk(s)
 		return
 	}
-	r.BulkString(s)
+	r.Buf = append(r.Buf, ',')
+	r.Buf = append(r.Buf, s...)
+	r.Buf = append(r.Buf, '\r', '\n')
 }
 
 // Verbatim appends a text: RESP3's verbatim string, a bulk string in RESP2.
