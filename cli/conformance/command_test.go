@@ -1,12 +1,9 @@
 package conformance
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command/commandtest"
 )
 

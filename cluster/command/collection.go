@@ -92,8 +92,11 @@ func (c *Context) emitChange(m *event.Mutation) {
 // heldChunk is how much memory hold takes at a time.
 const heldChunk = 8 << 10
 
-// hold copies bytes that are borrowed from the view into memory that stays as it is.
+// hold copies bytes that are borrowed from the view into memory that stays as it is. It never returns nil.
 func (c *Context) hold(p []byte) []byte {
+	if len(p) == 0 {
+		return []byte{}
+	}
 	if len(p) > cap(c.held)-len(c.held) {
 		c.held = make([]byte, 0, max(heldChunk, len(p)))
 	}

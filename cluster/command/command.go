@@ -50,6 +50,8 @@ type View interface {
 	// Keys visits keys ≥ from in byte order with their meta rows, until visit returns false. Both are borrowed for
 	// the call of visit.
 	Keys(from []byte, visit func(key []byte, m *event.Meta) bool) error
+	// KeysReverse visits the keys below before in falling byte order; an empty before is above all keys. Otherwise as Keys.
+	KeysReverse(before []byte, visit func(key []byte, m *event.Meta) bool) error
 	// Len is the number of keys, expired ones that are not yet removed included.
 	Len() int64
 
@@ -190,6 +192,8 @@ const (
 	GatherArray
 	// GatherOK answers OK when all did.
 	GatherOK
+	// GatherConcat makes one array of all the parts' arrays.
+	GatherConcat
 	// GatherOwn: the front end has code of its own for it (SCAN, RANDOMKEY).
 	GatherOwn
 )

@@ -8,10 +8,20 @@ var flagNames = []struct {
 	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {NoScript, "noscript"},
 	{Loading, "loading"}, {Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {Fast, "fast"}, {NoAuth, "no_auth"},
 	{NoAsyncLoading, "no_async_loading"}, {AllowBusy, "allow_busy"},
+	{Blocking, "blocking"}, {MovableKeys, "movablekeys"},
 }
 
 // categoryNames are the ACL categories in Redis's order.
-var categoryNames = []string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous", "connection"}
+var categoryNames = []string{
+	"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream", "pubsub",
+	"admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
+}
+
+// groupCategories are the categories that follow from a command's group.
+var groupCategories = map[string]string{
+	"generic": "keyspace", "string": "string", "hash": "hash", "list": "list", "set": "set", "sorted-set": "sortedset", "bitmap": "bitmap",
+	"hyperloglog": "hyperloglog", "geo": "geo", "stream": "stream", "transactions": "transaction", "connection": "connection",
+}
 
 // Describe answers COMMAND and its subcommands COUNT, INFO, LIST, DOCS and GETKEYS. args are the whole command line, which
 // has passed Resolve. ok is false, and nothing was replied, for what it doesn't answer.
@@ -110,15 +120,16 @@ func (s *Spec) inCategory(name string) bool {
 			return true
 		}
 	}
+	if groupCategories[s.Group] == name && len(s.Subcommands) == 0 {
+		return true
+	}
 	switch name {
-	case "keyspace":
-		return s.Group == "generic"
+	case "blocking":
+		return s.Flags&Blocking != 0
 	case "read":
 		return s.Flags&ReadOnly != 0
 	case "write":
 		return s.Flags&Write != 0
-	case "string":
-		return s.Group == "string"
 	case "admin", "dangerous":
 		return s.Flags&Admin != 0
 	case "fast":
@@ -151,53 +162,6 @@ func replyStrings(r *Reply, list []string) {
 	}
 }
 
-// replyKeySpecs replies the one key specification that these commands have: keys from an index on.
-func (s *Spec) replyKeySpecs(r *Reply) {
-	if s.FirstKey == 0 {
-		r.Set(0)
-		return
-	}
-	r.Set(1)
-	if s.KeyNotes != "" {
-		r.Map(4)
-		r.BulkString("notes")
-		r.BulkString(s.KeyNotes)
-	} else {
-		r.Map(3)
-	}
-	r.BulkString("flags")
-	replyWords(r, s.KeyAccess)
-	r.BulkString("begin_search")
-	r.Map(2)
-	r.BulkString("type")
-	r.BulkString("index")
-	r.BulkString("spec")
-	r.Map(1)
-	r.BulkString("index")
-	r.Int(int64(s.FirstKey))
-	s.replyFindKeys(r)
-}
-
-// replyFindKeys replies how keys go on from the first. The last is counted from the first, or from the end if negative.
-func (s *Spec) replyFindKeys(r *Reply) {
-	last := s.LastKey
-	if last > 0 {
-		last -= s.FirstKey
-	}
-	r.BulkString("find_keys")
-	r.Map(2)
-	r.BulkString("type")
-	r.BulkString("range")
-	r.BulkString("spec")
-	r.Map(3)
-	r.BulkString("lastkey")
-	r.Int(int64(last))
-	r.BulkString("keystep")
-	r.Int(int64(s.KeyStep))
-	r.BulkString("limit")
-	r.Int(0)
-}
-
 // replyKeys answers COMMAND GETKEYS for the command line args.
 func replyKeys(r *Reply, args [][]byte) {
 	s, _ := LookupStale(args[0])
@@ -208,20 +172,20 @@ func replyKeys(r *Reply, args [][]byte) {
 	case s == nil:
 		r.Error(ErrKeysCommand)
 		return
-	case s.FirstKey == 0:
+	case s.FirstKey == 0 && !s.movable():
 		r.Error(ErrKeysNone)
 		return
 	case !s.arityFits(len(args)):
 		r.Error(ErrKeysArity)
 		return
 	}
-	first, last, step := s.Keys(args)
-	if step == 0 || last < first {
+	keys := s.KeyPositions(nil, args)
+	if len(keys) == 0 {
 		r.Error(ErrKeysArgs)
 		return
 	}
-	r.Array((last-first)/step + 1)
-	for i := first; i <= last; i += step {
+	r.Array(len(keys))
+	for _, i := range keys {
 		r.Bulk(args[i])
 	}
 }

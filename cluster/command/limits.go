@@ -12,13 +12,15 @@ type Limits struct {
 	ScanCount int
 	// BitOffset is the highest offset of a bit.
 	BitOffset int64
-	// Keys is the largest number of keys that KEYS looks at.
+	// Keys is the largest number of keys of a partition that KEYS looks at.
 	Keys int
+	// Event is how large a change may be that carries a whole key.
+	Event int
 }
 
 // DefaultLimits are ZanKV's.
 var DefaultLimits = Limits{
-	Key: 10240, SubKey: 10240, Value: 8 << 20, Batch: 5000, PFAdd: 50000, ScanCount: 5000, BitOffset: 2 << 23, Keys: 100_000,
+	Key: 10240, SubKey: 10240, Value: 8 << 20, Batch: 5000, PFAdd: 50000, ScanCount: 5000, BitOffset: 2 << 23, Keys: 100_000, Event: 64 << 20,
 }
 
 // limits are the ones of this evaluation.

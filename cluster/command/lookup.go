@@ -7,8 +7,8 @@ const maxName = 32
 var families = [][]*Spec{
 	stringReads, stringWrites, counters, bitmaps, hyperLogLogs,
 	hashes, lists, sets, zsets, geos,
-	generics, expiries, keyOperations, dumps, sorts,
-	keyspaces, scans, transactions, connections, servers,
+	generics, expiries, keyOperations, objects, dumps, sorts, typed,
+	keyspaces, scans, tableScans, transactions, connections, servers,
 }
 
 // table holds every command by its name in lower case. It never changes after initialization.

@@ -18,6 +18,7 @@ const defaultScanCount = 10
 // Scan is what a SCAN asks for besides its cursor.
 type Scan struct {
 	Count   int64
+	Counted bool   // COUNT was given
 	Pattern []byte // nil: all
 	Type    []byte // nil: all
 }
@@ -63,7 +64,7 @@ func ParseScan(args [][]byte) (q Scan, problem string) {
 			if n < 1 {
 				return q, ErrSyntax
 			}
-			q.Count = n
+			q.Count, q.Counted = n, true
 		case equalFold(opt, "match"):
 			q.Pattern = value
 			if string(value) == "*" {

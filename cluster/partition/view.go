@@ -38,6 +38,13 @@ func (v *flightView) Keys(from []byte, visit func([]byte, *event.Meta) bool) err
 	return snap.Keys(from, visit)
 }
 
+// KeysReverse implements command.View: as Keys.
+func (v *flightView) KeysReverse(before []byte, visit func([]byte, *event.Meta) bool) error {
+	snap := v.r.store.Snapshot()
+	defer snap.Close()
+	return snap.KeysReverse(before, visit)
+}
+
 // Len implements command.View: as Keys, of what is applied.
 func (v *flightView) Len() int64 {
 	return v.r.store.State().Keys
@@ -155,6 +162,11 @@ func (v *stateView) Meta(key []byte) (m event.Meta, ok bool, err error) {
 // Keys implements command.View.
 func (v *stateView) Keys(from []byte, visit func([]byte, *event.Meta) bool) error {
 	return v.snap.Keys(from, visit)
+}
+
+// KeysReverse implements command.View.
+func (v *stateView) KeysReverse(before []byte, visit func([]byte, *event.Meta) bool) error {
+	return v.snap.KeysReverse(before, visit)
 }
 
 // Len implements command.View.

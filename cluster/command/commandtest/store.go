@@ -65,6 +65,24 @@ func (s *Store) Keys(from []byte, visit func(key []byte, m *event.Meta) bool) er
 	return nil
 }
 
+// KeysReverse implements command.View.
+func (s *Store) KeysReverse(before []byte, visit func(key []byte, m *event.Meta) bool) error {
+	if s.ReadError != nil {
+		return s.ReadError
+	}
+	end := len(s.sorted)
+	if len(before) > 0 {
+		end = sort.SearchStrings(s.sorted, string(before))
+	}
+	for i := end - 1; i >= 0; i-- {
+		m := s.rows[s.sorted[i]]
+		if !visit([]byte(s.sorted[i]), &m) {
+			break
+		}
+	}
+	return nil
+}
+
 // Len implements command.View.
 func (s *Store) Len() int64 { return int64(len(s.rows)) }
 
