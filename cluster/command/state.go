@@ -26,17 +26,14 @@ func (c *Context) look(key []byte) (*row, error) {
 	return r, nil
 }
 
-// lookString is look for commands on strings: ok is false, and WRONGTYPE replied, when the key holds something else.
+// lookString is look for commands on strings: ok is false, and WRONGTYPE replied, when the key holds something else. A bitmap is a string,
+// whose value is put together here: commands that don't need all of it use lookText.
 func (c *Context) lookString(key []byte) (r *row, ok bool, err error) {
-	r, err = c.look(key)
-	if err != nil {
-		return nil, false, err
+	r, ok, err = c.lookText(key)
+	if ok {
+		ok, err = c.loadContent(key, r)
 	}
-	if r.live && r.Type != event.TypeString {
-		c.Reply.Error(ErrWrongType)
-		return nil, false, nil
-	}
-	return r, true, nil
+	return r, ok, err
 }
 
 // mutation starts a mutation of key's register that had the version prev.

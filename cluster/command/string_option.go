@@ -1,10 +1,6 @@
 package command
 
-import (
-	"math"
-
-	"github.com/zankv/zankv/cdc/event"
-)
+import "math"
 
 // setOptions are the options of SET and GETEX.
 type setOptions struct {
@@ -113,4 +109,4 @@ func (c *Context) expireTime(o *setOptions) (int64, bool) {
 }
 
 // wrongType says whether the key is there and no string.
-func (r *row) wrongType() bool { return r.live && r.Type != event.TypeString }
+func (r *row) wrongType() bool { return r.live && !r.isString() }

@@ -1,7 +1,5 @@
 package command
 
-import "github.com/zankv/zankv/cdc/event"
-
 // stringReads are the commands that read strings.
 var stringReads = []*Spec{
 	{Name: "get", Arity: 2, Flags: ReadOnly | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runGet,
@@ -25,24 +23,24 @@ var stringReads = []*Spec{
 }
 
 // replyValue replies a string's value, or null.
-func (c *Context) replyValue(r *row) {
+func (c *Context) replyValue(key []byte, r *row) error {
 	if !r.live {
 		c.Reply.Null()
-		return
+		return nil
 	}
-	c.Reply.Bulk(r.Value)
+	return c.replyContent(key, r, 0, r.size())
 }
 
 func runGet(c *Context) error {
-	r, ok, err := c.lookString(c.Args[1])
-	if ok {
-		c.replyValue(r)
+	r, ok, err := c.lookText(c.Args[1])
+	if !ok {
+		return err
 	}
-	return err
+	return c.replyValue(c.Args[1], r)
 }
 
 func runGetVersion(c *Context) error {
-	r, ok, err := c.lookString(c.Args[1])
+	r, ok, err := c.lookText(c.Args[1])
 	switch {
 	case !ok:
 	case r.live:
@@ -54,13 +52,13 @@ func runGetVersion(c *Context) error {
 }
 
 func runGetExpired(c *Context) error {
-	r, err := c.look(c.Args[1])
+	r, err := c.lookPinned(c.Args[1])
 	switch {
 	case err != nil:
-	case r.stored && r.Type != event.TypeString:
+	case r.stored && !r.isString():
 		c.Reply.Error(ErrWrongType)
 	case r.stored:
-		c.Reply.Bulk(r.Value)
+		return c.replyContent(c.Args[1], r, 0, r.size())
 	default:
 		c.Reply.Null()
 	}
@@ -68,11 +66,11 @@ func runGetExpired(c *Context) error {
 }
 
 func runStrlen(c *Context) error {
-	r, ok, err := c.lookString(c.Args[1])
+	r, ok, err := c.lookText(c.Args[1])
 	switch {
 	case !ok:
 	case r.live:
-		c.Reply.Int(int64(len(r.Value)))
+		c.Reply.Int(r.size())
 	default:
 		c.Reply.Int(0)
 	}
@@ -88,7 +86,7 @@ func runGetRange(c *Context) error {
 	if !ok {
 		return nil
 	}
-	r, ok, err := c.lookString(c.Args[1])
+	r, ok, err := c.lookText(c.Args[1])
 	if !ok {
 		return err
 	}
@@ -96,15 +94,14 @@ func runGetRange(c *Context) error {
 		c.Reply.BulkString("")
 		return nil
 	}
-	c.Reply.Bulk(substring(r.Value, start, end))
-	return nil
+	from, to := span(r.size(), start, end)
+	return c.replyContent(c.Args[1], r, from, to)
 }
 
-// substring gives the bytes from start to end, both included; negative ones count from the end.
-func substring(s []byte, start, end int64) []byte {
-	n := int64(len(s))
+// span gives the bytes from start to end, both included, of a string of n bytes as a half open range; negative ones count from the end.
+func span(n, start, end int64) (from, to int64) {
 	if start < 0 && end < 0 && start > end {
-		return nil
+		return 0, 0
 	}
 	if start < 0 {
 		start = max(n+start, 0)
@@ -114,23 +111,28 @@ func substring(s []byte, start, end int64) []byte {
 	}
 	end = min(end, n-1)
 	if start > end {
-		return nil
+		return 0, 0
 	}
-	return s[start : end+1]
+	return start, end + 1
 }
 
 func runMGet(c *Context) error {
 	keys := c.Args[1:]
 	c.Reply.Array(len(keys))
 	for _, key := range keys {
-		r, err := c.look(key)
+		r, err := c.lookPinned(key)
+		switch {
+		case err != nil:
+		case r.live && r.isString():
+			err = c.replyContent(key, r, 0, r.size())
+		default:
+			c.Reply.Null()
+		}
+		if err == nil {
+			err = c.replyPart()
+		}
 		if err != nil {
 			return err
-		}
-		if r.live && r.Type == event.TypeString {
-			c.Reply.Bulk(r.Value)
-		} else {
-			c.Reply.Null()
 		}
 	}
 	return nil

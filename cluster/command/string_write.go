@@ -49,8 +49,10 @@ func runSet(c *Context) error {
 	if err != nil {
 		return err
 	}
-	if o.get && !c.replyOld(r) {
-		return nil
+	if o.get {
+		if ok, err := c.replyOld(key, r); !ok {
+			return err
+		}
 	}
 	if (o.nx && r.live) || (o.xx && !r.live) {
 		if !o.get {
@@ -70,13 +72,13 @@ func runSet(c *Context) error {
 }
 
 // replyOld replies the value of a key that must hold a string if it is there; else WRONGTYPE, and ok is false.
-func (c *Context) replyOld(r *row) (ok bool) {
+func (c *Context) replyOld(key []byte, r *row) (ok bool, err error) {
 	if r.wrongType() {
 		c.Reply.Error(ErrWrongType)
-		return false
+		return false, nil
 	}
-	c.replyValue(r)
-	return true
+	err = c.replyValue(key, r)
+	return err == nil, err
 }
 
 func runSetNX(c *Context) error {
@@ -114,7 +116,10 @@ func runSetEX(c *Context) error {
 
 func runGetSet(c *Context) error {
 	r, err := c.look(c.Args[1])
-	if err != nil || !c.replyOld(r) {
+	if err != nil {
+		return err
+	}
+	if ok, err := c.replyOld(c.Args[1], r); !ok {
 		return err
 	}
 	c.emitSet(c.Args[1], c.Args[2], r, 0)
@@ -123,7 +128,10 @@ func runGetSet(c *Context) error {
 
 func runGetDel(c *Context) error {
 	r, err := c.look(c.Args[1])
-	if err != nil || !c.replyOld(r) {
+	if err != nil {
+		return err
+	}
+	if ok, err := c.replyOld(c.Args[1], r); !ok {
 		return err
 	}
 	if r.live {
@@ -137,7 +145,7 @@ func runGetEX(c *Context) error {
 	if !ok {
 		return nil
 	}
-	r, ok, err := c.lookString(c.Args[1])
+	r, ok, err := c.lookText(c.Args[1])
 	if !ok {
 		return err
 	}
@@ -149,7 +157,9 @@ func runGetEX(c *Context) error {
 	if !ok {
 		return nil
 	}
-	c.Reply.Bulk(r.Value)
+	if err := c.replyValue(c.Args[1], r); err != nil {
+		return err
+	}
 	switch {
 	case o.when != nil && expireAt <= c.Now:
 		c.emitDel(c.Args[1], r)
