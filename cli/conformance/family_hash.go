@@ -3,6 +3,7 @@ package conformance
 var hashes = family{
 	name: "hashes", cases: hashCases, differences: hashDifferences, newer: hashNewer, templates: hashTemplates, domains: hashDomains,
 	compare: map[string]comparison{"hgetall": unordered(2), "hkeys": unordered(1), "hvals": unordered(1)},
+	check:   map[string]func(*pair, [][]byte){"hrandfield": checkHRandField},
 }
 
 var hashCases = map[string][]string{
@@ -37,6 +38,12 @@ var hashCases = map[string][]string{
 	"wrong types": {
 		`set s v`, `hset s f v`, `hset s f`, `hsetnx s f v`, `hmset s f v`, `hmset s f v g`, `hget s f`, `hmget s f`, `hgetall s`, `hkeys s`, `hvals s`, `hlen s`, `hexists s f`, `hstrlen s f`, `hdel s f`, `hincrby s f 1`, `hincrby s f x`, `hincrbyfloat s f 1`, `hincrbyfloat s f x`, `hincrbyfloat s f nan`, `hset h f v`, `get h`, `append h x`, `incr h`, `sadd h m`, `smembers h`, `set h v`, `type h`, `hset h f v`, `del h`, `hset h f v`, `type h`,
 	},
+	"hrandfield": {
+		`hrandfield`, `hrandfield none`, `hrandfield none 5`, `hrandfield none -5`, `hrandfield none 0`, `hrandfield none 3 withvalues`, `hrandfield none x`, `hrandfield none 1 foo`, `hset h a 1 b 2 c 3 d "" "" e`, `hrandfield h`, `hrandfield h 1`, `hrandfield h 2`, `hrandfield h 4`, `hrandfield h 5`, `hrandfield h 6`, `hrandfield h 100`, `hrandfield h 0`,
+		`hrandfield h -1`, `hrandfield h -3`, `hrandfield h -50`, `hrandfield h 1 withvalues`, `hrandfield h 3 WITHVALUES`, `hrandfield h 5 withvalues`, `hrandfield h 9 withvalues`, `hrandfield h 0 withvalues`, `hrandfield h -1 withvalues`, `hrandfield h -20 withvalues`, `hrandfield h 1 foo`, `hrandfield h withvalues`, `hrandfield h 1 withvalues foo`, `hrandfield h 1 withvalues withvalues`,
+		`hrandfield h x`, `hrandfield h 1.5`, `hrandfield h ""`, `hrandfield h 9223372036854775807`, `hrandfield h 9223372036854775808`, `hrandfield h -9223372036854775808`, `hrandfield none -9223372036854775808`, `hrandfield none -9223372036854775807`, `hrandfield h -9223372036854775808 foo`, `hrandfield h -9223372036854775807 foo`, `hrandfield none -9223372036854775807 withvalues`,
+		`hrandfield h -9223372036854775807 withvalues`, `hrandfield h -4611686018427387904 withvalues`, `hrandfield h 4611686018427387904 withvalues`, `hrandfield none 4611686018427387904 withvalues`, `hrandfield h 4611686018427387903 withvalues`, `hrandfield h 9223372036854775807 withvalues`, `pexpireat h 1`, `hrandfield h`, `hrandfield h 2`, `set s v`, `hrandfield s`, `hrandfield s 1`, `hrandfield s x`, `hrandfield s 0`, `hrandfield s 1 foo`, `hrandfield s -4611686018427387904 withvalues`, `hrandfield s -2`,
+	},
 	"expiry": {
 		`hset h f v`, `pexpireat h 1`, `hget h f`, `hlen h`, `hset h f v`, `expire h 100`, `hset h g w`, `ttl h`, `hincrby h n 1`, `ttl h`, `hdel h f g n`, `ttl h`, `set old v pxat 1`, `hset old f v`, `ttl old`, `hgetall old`,
 	},
@@ -46,17 +53,62 @@ var hashCases = map[string][]string{
 var hashDifferences = []Difference{
 	{Line: `hset k "f"*10241 v`, Ours: "-ERR invalid sub key size", Redis: ":1", Reason: "fields are limited to 10240 bytes"},
 	{Line: `hset k f "v"*8388609`, Ours: "-ERR invalid value size", Redis: ":1", Reason: "values are limited to 8 MiB"},
-	{Setup: []string{`hset k f v`}, Line: `stale.hgetall k`, Ours: "*2", Redis: "-ERR unknown command", Reason: "a prefix of ZanKV's own"},
-	{Setup: []string{`hset k f v`}, Line: `stale.hgetall.expired k`, Ours: "*2", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
+	{Setup: []string{`hset k f v`}, Line: `stale.hmget k f g`, Ours: "*2\r\n$1\r\nv\r\n", Redis: "-ERR unknown command", Reason: "a prefix of ZanKV's own"},
+	{Setup: []string{`set k v`}, Line: `stale.hgetall.expired k`, Ours: "-WRONGTYPE", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
 	{Setup: []string{`hset k f v`}, Line: `stale.hmget.expired k f g`, Ours: "*2\r\n$1\r\nv\r\n", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
 	{Line: `stale.hget.version k f`, Ours: ":0\r\n", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
 }
 
 var hashNewer = []string{"stale.hget.version", "stale.hgetall.expired", "stale.hmget.expired"}
 
-const hashTemplates = `hset %k %m %v|hset %k %m %v|hset %k %m %v %m %v|hset %k %m %v %m %v %m %v|hset %k %m %i|hsetnx %k %m %v|hmset %k %m %v %m %v|hget %k %m|hmget %k %m %m %m|hgetall %k|hkeys %k|hvals %k|hlen %k|hexists %k %m|hstrlen %k %m|hdel %k %m|hdel %k %m %m|hdel %k %m %m %m %m|hincrby %k %m %i|hincrby %k %m %i|hincrbyfloat %k %m %f|hincrbyfloat %k %m %f|hset %k %m %f|del %k|set %k %v|expire %k 1000|pexpireat %k 1|persist %k`
+const hashTemplates = `hset %k %m %v|hset %k %m %v|hset %k %m %v %m %v|hset %k %m %v %m %v %m %v|hset %k %m %i|hsetnx %k %m %v|hmset %k %m %v %m %v|hget %k %m|hmget %k %m %m %m|hgetall %k|hkeys %k|hvals %k|hlen %k|hexists %k %m|hstrlen %k %m|hdel %k %m|hdel %k %m %m|hdel %k %m %m %m %m|hincrby %k %m %i|hincrby %k %m %i|hincrbyfloat %k %m %f|hincrbyfloat %k %m %f|hset %k %m %f|hrandfield %k|hrandfield %k %c|hrandfield %k %c|hrandfield %k %c withvalues|del %k|set %k %v|expire %k 1000|pexpireat %k 1|persist %k`
 
 var hashDomains = map[byte][]string{
 	'k': {"a", "b", "c"},
+	'c': {"0", "1", "2", "3", "5", "20", "-1", "-2", "-7", "-40", "x", "9223372036854775807", "-9223372036854775808"},
 	'm': {"f", "g", "h", "", "f\x00", "long-field-of-a-hash-that-does-not-fit-into-64-bytes-of-a-listpack-entry"},
+}
+
+// checkHRandField compares errors to the byte, and of what was chosen how much it is, that it is of the hash, and that nothing repeats that
+// must not.
+func checkHRandField(p *pair, args [][]byte) {
+	p.tb.Helper()
+	var whole node
+	pairs := map[string]string{}
+	if len(args) > 1 {
+		whole, _ = parseReply(p.ours.Do([]byte("hgetall"), args[1]))
+	}
+	got, want := p.ours.Do(args...), p.oracle.Do(args...)
+	for i := 0; i+1 < len(whole.parts); i += 2 {
+		pairs[whole.parts[i].text] = whole.parts[i+1].text
+	}
+	a, _ := parseReply(got)
+	b, _ := parseReply(want)
+	if !a.likeness(b) {
+		p.failed(args, got, want)
+		return
+	}
+	if a.kind != '*' {
+		if _, ok := pairs[a.text]; a.kind == '$' && a.text != "-1" && !ok {
+			p.failed(args, got, want)
+		}
+		return
+	}
+	fields := a.leaves()
+	if len(args) == 4 {
+		for i := 0; i < len(fields)/2; i++ {
+			if v, ok := pairs[fields[2*i]]; !ok || v != fields[2*i+1] {
+				p.failed(args, got, want)
+			}
+			fields[i] = fields[2*i]
+		}
+		fields = fields[:len(fields)/2]
+	}
+	seen := map[string]bool{}
+	for _, f := range fields {
+		if _, ok := pairs[f]; !ok || seen[f] && args[2][0] != '-' {
+			p.failed(args, got, want)
+		}
+		seen[f] = true
+	}
 }

@@ -1,9 +1,16 @@
 package command
 
-import "github.com/zankv/zankv/cdc/event"
+import (
+	"slices"
+
+	"github.com/zankv/zankv/cdc/event"
+)
 
 // hashes are the commands on hashes.
-var hashes = []*Spec{
+var hashes = slices.Concat(plainHashes, randomHashes)
+
+// plainHashes are those that choose nothing at random.
+var plainHashes = []*Spec{
 	{Name: "hset", Arity: -4, Flags: Write | DenyOOM | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runHSet,
 		KeyAccess: "RW update", Summary: "Writes fields of a hash.", Since: "2.0.0", Group: "hash", Complexity: "O(N), N being the number of fields"},
 	{Name: "hsetnx", Arity: 4, Flags: Write | DenyOOM | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runHSetNX,
@@ -198,7 +205,7 @@ func runHGetAllExpired(c *Context) error {
 }
 
 func (c *Context) replyHash(r *row) error {
-	c.Reply.Map(r.size())
+	c.Reply.Map(r.elements())
 	return c.eachElement(r, func(field []byte, e *Element) {
 		c.Reply.Bulk(field)
 		c.Reply.Bulk(e.Value)
@@ -219,12 +226,12 @@ func (c *Context) replyColumn(show func(field []byte, e *Element)) error {
 	if !ok {
 		return err
 	}
-	c.Reply.Array(r.size())
+	c.Reply.Array(r.elements())
 	return c.eachElement(r, show)
 }
 
-// size is the number of elements of a collection, 0 of an absent one.
-func (r *row) size() int {
+// elements is the number of elements of a collection, 0 of an absent one.
+func (r *row) elements() int {
 	if !r.live {
 		return 0
 	}

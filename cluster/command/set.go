@@ -1,9 +1,16 @@
 package command
 
-import "github.com/zankv/zankv/cdc/event"
+import (
+	"slices"
+
+	"github.com/zankv/zankv/cdc/event"
+)
 
 // sets are the commands on sets.
-var sets = []*Spec{
+var sets = slices.Concat(plainSets, randomSets, combinedSets)
+
+// plainSets are those on one set that choose nothing at random, and SMOVE.
+var plainSets = []*Spec{
 	{Name: "sadd", Arity: -3, Flags: Write | DenyOOM | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runSAdd,
 		KeyAccess: "RW insert", Summary: "Adds members to a set.", Since: "1.0.0", Group: "set", Complexity: "O(N), N being the number of members"},
 	{Name: "srem", Arity: -3, Flags: Write | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: func(c *Context) error { return c.removeElements(event.OpSRem) },
@@ -55,7 +62,7 @@ func runSMembers(c *Context) error {
 	if !ok {
 		return err
 	}
-	c.Reply.Set(r.size())
+	c.Reply.Set(r.elements())
 	return c.eachElement(r, func(member []byte, _ *Element) { c.Reply.Bulk(member) })
 }
 
