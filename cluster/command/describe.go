@@ -87,7 +87,7 @@ func (s *Spec) reply(r *Reply) {
 	r.Int(int64(s.Arity))
 	s.replyFlags(r)
 	r.Int(int64(s.FirstKey))
-	r.Int(int64(max(s.LastKey, -1)))
+	r.Int(int64(s.LastKey))
 	r.Int(int64(s.KeyStep))
 	s.replyCategories(r)
 	replyStrings(r, s.Tips)
