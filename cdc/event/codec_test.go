@@ -2,7 +2,9 @@ package event
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -36,7 +38,7 @@ func randomMutation(r *rand.Rand, local int64) Mutation {
 		return draw(r, Version{}, Version{Time: local, Cluster: 1}, Version{Time: local}, Version{Cluster: 1}, Version{Time: 77, Cluster: 300})
 	}
 	m := Mutation{
-		Op: Op(1 + r.IntN(8)), Type: Type(r.IntN(8)),
+		Op: Op(1 + r.IntN(22)), Type: Type(r.IntN(8)),
 		Key: draw(r, nil, []byte("users:42"), []byte("\xff:\x00")), Value: draw(r, nil, []byte("37"), bytes.Repeat([]byte("v"), 300)),
 		ExpireAt: draw[int64](r, 0, 1795255300000, -1), Version: version(), Prev: version(), Floor: version(), ExpiryVersion: version(),
 		Generation: draw[uint64](r, 0, 9, math.MaxUint64), Count: draw[uint64](r, 0, 200), Group: draw[uint32](r, 0, 1, math.MaxUint32),
@@ -44,10 +46,53 @@ func randomMutation(r *rand.Rand, local int64) Mutation {
 		Before: Before{Exists: r.IntN(2) == 1, Type: Type(r.IntN(3)), ExpireAt: draw[int64](r, 0, 5), Generation: draw[uint64](r, 0, 4),
 			Version: version(), Value: draw(r, nil, []byte("old")), Expiring: draw[uint64](r, 0, 3)},
 	}
+	m.KeyVersion, m.Whole, m.ElementTombstones = version(), r.IntN(4) == 0, r.IntN(4) == 0
+	if r.IntN(3) == 0 {
+		m.Generation = uint64(local) - draw[uint64](r, 0, 3, 1e9)
+	}
+	if r.IntN(2) == 0 {
+		m.Before.Exists, m.Before.Type, m.Before.Generation = true, m.Type, m.Generation
+	}
+	m.Elements = randomElements(r, &m, version)
 	if r.IntN(3) == 0 {
 		m.Origin = &Origin{Cluster: ClusterNumber(r.IntN(3)), Partition: draw[uint32](r, 0, 200), Position: Position{Term: draw[uint64](r, 0, 2), Index: draw[uint64](r, 0, 1041)}}
 	}
 	return m
+}
+
+// randomElements are as the op wants them: no two alike, indexes that grow, segments with numbers. All fields are drawn, also those that the op has
+// no use for.
+func randomElements(r *rand.Rand, m *Mutation, version func() Version) []Element {
+	n := draw(r, 0, 1, 2, 5)
+	if r.IntN(50) == 0 {
+		n = 300
+	}
+	if n > 0 && !m.Op.OnElements() && r.IntN(4) > 0 {
+		n = 0
+	}
+	if m.Op == OpLInsert {
+		n = min(n, 1)
+	}
+	var elements []Element
+	for i := range n {
+		e := Element{
+			Sub:   fmt.Appendf(nil, "%s%d", draw(r, "field", "\xff", "ü\n", "a:"), i),
+			Value: draw(r, nil, []byte("37"), []byte("\x00\xfe"), bytes.Repeat([]byte("w"), 200)),
+			Score: draw(r, 0, 1.5, math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 1e300, 5e-324, 0.1, 1e21, 123456789), Was: draw(r, 0, -2.5),
+			Index: int64(i) * draw[int64](r, 1, 1, 1<<40), Prev: draw(r, Version{}, m.Prev, version()), Exists: r.IntN(2) == 1,
+		}
+		if i == 0 && r.IntN(3) == 0 {
+			e.Sub = nil
+		}
+		if i > 0 && e.Index <= elements[i-1].Index {
+			e.Index = elements[i-1].Index + 1
+		}
+		if m.Op == OpBits {
+			e.Sub = binary.BigEndian.AppendUint32(nil, uint32(i)*1000)
+		}
+		elements = append(elements, e)
+	}
+	return elements
 }
 
 // toProto is the independent reading of event.proto: it never uses marks but where asked to.
@@ -70,6 +115,16 @@ func toProto(ev *Event, marked bool) *eventpb.Event {
 		if m.Origin != nil {
 			pm.Origin = &eventpb.Origin{Cluster: uint32(m.Origin.Cluster), Partition: m.Origin.Partition, Term: m.Origin.Position.Term, Index: m.Origin.Position.Index}
 		}
+		pm.KeyVersionCluster, pm.KeyVersionTime = uint32(m.KeyVersion.Cluster), m.KeyVersion.Time
+		if m.Whole { // has no field of its own
+			pm.Marks |= 128
+		}
+		if m.ElementTombstones {
+			pm.Marks |= 256
+		}
+		for j := range m.Elements {
+			pm.Elements = append(pm.Elements, elementToProto(m, &m.Elements[j], marked))
+		}
 		if marked {
 			markProto(pm, m, ev.Time+int64(i))
 		}
@@ -79,6 +134,22 @@ func toProto(ev *Event, marked bool) *eventpb.Event {
 		p.Own = append(p.Own, &eventpb.OwnChange{Kind: uint32(o.Kind), Id: o.ID, Value: o.Value})
 	}
 	return p
+}
+
+func elementToProto(m *Mutation, e *Element, marked bool) *eventpb.Element {
+	pe := &eventpb.Element{Sub: e.Sub, Value: e.Value, Score: e.Score, Index: e.Index, PrevCluster: uint32(e.Prev.Cluster), PrevTime: e.Prev.Time, Was: e.Was}
+	if e.Exists { // has no field of its own
+		pe.Marks |= 1
+	}
+	if !marked || e.Prev.IsZero() {
+		return pe
+	}
+	if e.Prev == m.Prev {
+		pe.Marks, pe.PrevCluster, pe.PrevTime = pe.Marks|2, 0, 0
+	} else if e.Prev.Cluster == m.Version.Cluster && e.Prev.Cluster != 0 {
+		pe.Marks, pe.PrevCluster = pe.Marks|4, 0
+	}
+	return pe
 }
 
 func markProto(pm *eventpb.Mutation, m *Mutation, local int64) {
@@ -91,11 +162,24 @@ func markProto(pm *eventpb.Mutation, m *Mutation, local int64) {
 	if (m.Version != Version{}) && m.ExpiryVersion == m.Version {
 		pm.Marks, pm.ExpiryVersionCluster, pm.ExpiryVersionTime = pm.Marks|4, 0, 0
 	}
+	if (m.Version != Version{}) && m.KeyVersion == m.Version {
+		pm.Marks, pm.KeyVersionCluster, pm.KeyVersionTime = pm.Marks|8, 0, 0
+	}
+	if age := uint64(local) - m.Generation; age < m.Generation {
+		pm.Marks, pm.Generation, pm.GenerationAge = pm.Marks|16, 0, age
+	}
+	if m.Before.Exists && m.Before.Type == m.Type && m.Before.Generation == m.Generation {
+		pm.Marks, pm.BeforeExists, pm.BeforeType, pm.BeforeGeneration = pm.Marks|32, false, 0, 0
+	}
+	if m.Version.Cluster != 0 && m.Prev.Cluster == m.Version.Cluster {
+		pm.Marks, pm.PrevCluster = pm.Marks|64, 0
+	}
 }
 
 // normal makes empty and nil slices the same.
 func normal(ev *Event) *Event {
 	c := *ev
+	c.elements = nil
 	c.Clusters = append([]ClusterName(nil), ev.Clusters...)
 	c.Mutations = append([]Mutation(nil), ev.Mutations...)
 	c.Own = append([]OwnChange(nil), ev.Own...)
@@ -103,6 +187,11 @@ func normal(ev *Event) *Event {
 		m := &c.Mutations[i]
 		m.Key, m.Value = append([]byte(nil), m.Key...), append([]byte(nil), m.Value...)
 		m.Before.Value = append([]byte(nil), m.Before.Value...)
+		m.Elements = append([]Element(nil), m.Elements...)
+		for j := range m.Elements {
+			e := &m.Elements[j]
+			e.Sub, e.Value = append([]byte(nil), e.Sub...), append([]byte(nil), e.Value...)
+		}
 	}
 	for i := range c.Own {
 		c.Own[i].ID, c.Own[i].Value = append([]byte(nil), c.Own[i].ID...), append([]byte(nil), c.Own[i].Value...)

@@ -29,7 +29,10 @@ func Decode(data []byte, ev *Event) error {
 }
 
 func (ev *Event) reset() {
-	*ev = Event{Clusters: ev.Clusters[:0], Mutations: ev.Mutations[:0], Own: ev.Own[:0]}
+	*ev = Event{Clusters: ev.Clusters[:0], Mutations: ev.Mutations[:0], Own: ev.Own[:0], elements: ev.elements[:0]}
+	if cap(ev.elements) > elementsKept {
+		ev.elements = nil
+	}
 }
 
 func decode(data []byte, base int64, ev *Event) error {
@@ -111,6 +114,7 @@ func (ev *Event) grow() (m *Mutation, spare *Origin) {
 
 func (r *reader) mutation(ev *Event, base int64) {
 	m, spare := ev.grow()
+	var c collection
 	var marks uint64
 	body := r.message()
 	for len(body.b) > 0 {
@@ -138,19 +142,30 @@ func (r *reader) mutation(ev *Event, base int64) {
 		case tagCommand:
 			m.Command = intern(body.text())
 		default:
-			body.rareField(m, tag, &spare)
+			body.rareField(m, tag, &spare, &c)
 		}
 	}
 	if m.Op == 0 && body.why == "" {
 		body.fail("a mutation without an op")
 	}
-	m.resolve(marks, base+int64(len(ev.Mutations)-1))
+	m.resolve(marks, base+int64(len(ev.Mutations)-1), c.age)
+	if c.count > 0 && body.why == "" {
+		body.elements(ev, m, &c)
+	}
 	r.adopt(&body)
 }
 
 // rareField reads what a plain SET hasn't.
-func (r *reader) rareField(m *Mutation, tag uint64, spare **Origin) {
+func (r *reader) rareField(m *Mutation, tag uint64, spare **Origin, c *collection) {
 	switch tag {
+	case tagElement:
+		r.countElement(c)
+	case tagGenerationAge:
+		c.age = r.varint()
+	case tagKeyCluster:
+		m.KeyVersion.Cluster = ClusterNumber(r.varint())
+	case tagKeyTime:
+		m.KeyVersion.Time = r.fixed()
 	case tagBeforeExists:
 		m.Before.Exists = r.varint() != 0
 	case tagBeforeType:
@@ -218,8 +233,8 @@ func (r *reader) origin(m *Mutation, spare **Origin) {
 	r.adopt(&body)
 }
 
-// resolve fills in the versions that marks spared.
-func (m *Mutation) resolve(marks uint64, local int64) {
+// resolve fills in what marks spared.
+func (m *Mutation) resolve(marks uint64, local int64, age uint64) {
 	if marks&markVersionTime != 0 {
 		m.Version.Time = local
 	}
@@ -229,4 +244,18 @@ func (m *Mutation) resolve(marks uint64, local int64) {
 	if marks&markExpiryVersion != 0 {
 		m.ExpiryVersion = m.Version
 	}
+	if marks&markPrevCluster != 0 {
+		m.Prev.Cluster = m.Version.Cluster
+	}
+	if marks&markKeyVersion != 0 {
+		m.KeyVersion = m.Version
+	}
+	if marks&markAge != 0 {
+		m.Generation = uint64(local) - age
+	}
+	if marks&markBefore != 0 {
+		m.Before.Exists, m.Before.Type, m.Before.Generation = true, m.Type, m.Generation
+	}
+	m.Whole = marks&markWhole != 0
+	m.ElementTombstones = marks&markTombstones != 0
 }

@@ -18,10 +18,16 @@ func Append(dst []byte, ev *Event) []byte {
 	}
 	for i := range ev.Mutations {
 		m := &ev.Mutations[i]
-		marks := marksOf(m, ev.Time+int64(i))
+		local := ev.Time + int64(i)
+		marks := marksOf(m, local)
 		dst = append(dst, byte(tagMutation))
-		dst = protowire.AppendVarint(dst, uint64(sizeMutation(m, marks)))
-		dst = appendMutation(dst, m, marks)
+		if len(m.Elements) == 0 && marks&(markAge|markKeyVersion) == 0 && m.KeyVersion.IsZero() {
+			dst = protowire.AppendVarint(dst, uint64(sizeMutation(m, marks)))
+			dst = appendMutation(dst, m, marks)
+			continue
+		}
+		dst = protowire.AppendVarint(dst, uint64(sizeMutation(m, marks)+sizeCollection(m, marks, local)))
+		dst = appendCollection(appendMutation(dst, m, marks), m, marks, local)
 	}
 	for i := range ev.Own {
 		dst = appendOwn(dst, &ev.Own[i])
@@ -48,13 +54,21 @@ func appendOwn(dst []byte, o *OwnChange) []byte {
 func sizeMutation(m *Mutation, marks uint64) int {
 	n := sizeVarint(1, uint64(m.Op)) + sizeVarint(1, uint64(m.Type)) + sizeBytes(1, len(m.Key)) + sizeBytes(1, len(m.Value)) +
 		sizeVarint(1, marks) + sizeVarint(1, uint64(m.Version.Cluster)) +
-		sizeVersion(1, m.Prev) + sizeVarint(1, uint64(m.Group)) + sizeBytes(1, len(m.Command)) +
-		sizeBool(1, m.Before.Exists) + sizeVarint(1, uint64(m.Before.Type)) + sizeVarint(1, uint64(m.Before.ExpireAt)) +
-		sizeVarint(1, uint64(m.ExpireAt)) +
-		sizeVarint(2, m.Generation) + sizeVarint(2, m.Count) + sizeBool(2, m.Tombstone) + sizeVarint(2, m.Before.Generation) +
+		sizeFixed(1, m.Prev.Time) + sizeVarint(1, uint64(m.Group)) + sizeBytes(1, len(m.Command)) +
+		sizeVarint(1, uint64(m.Before.ExpireAt)) + sizeVarint(1, uint64(m.ExpireAt)) +
+		sizeVarint(2, m.Count) + sizeBool(2, m.Tombstone) +
 		sizeVersion(2, m.Before.Version) + sizeBytes(2, len(m.Before.Value)) + sizeVarint(2, m.Before.Expiring)
 	if marks&markVersionTime == 0 {
 		n += sizeFixed(1, m.Version.Time)
+	}
+	if marks&markPrevCluster == 0 {
+		n += sizeVarint(1, uint64(m.Prev.Cluster))
+	}
+	if marks&markBefore == 0 {
+		n += sizeBool(1, m.Before.Exists) + sizeVarint(1, uint64(m.Before.Type)) + sizeVarint(2, m.Before.Generation)
+	}
+	if marks&markAge == 0 {
+		n += sizeVarint(2, m.Generation)
 	}
 	if marks&markFloor == 0 {
 		n += sizeVersion(2, m.Floor)
@@ -79,12 +93,16 @@ func appendMutation(dst []byte, m *Mutation, marks uint64) []byte {
 	if marks&markVersionTime == 0 {
 		dst = putFixed(dst, tagVersionTime, m.Version.Time)
 	}
-	dst = putVarint(dst, tagPrevCluster, uint64(m.Prev.Cluster))
+	if marks&markPrevCluster == 0 {
+		dst = putVarint(dst, tagPrevCluster, uint64(m.Prev.Cluster))
+	}
 	dst = putFixed(dst, tagPrevTime, m.Prev.Time)
 	dst = putVarint(dst, tagGroup, uint64(m.Group))
 	dst = putString(dst, tagCommand, m.Command)
-	dst = putBool(dst, tagBeforeExists, m.Before.Exists)
-	dst = putVarint(dst, tagBeforeType, uint64(m.Before.Type))
+	if marks&markBefore == 0 {
+		dst = putBool(dst, tagBeforeExists, m.Before.Exists)
+		dst = putVarint(dst, tagBeforeType, uint64(m.Before.Type))
+	}
 	dst = putVarint(dst, tagBeforeExpireAt, uint64(m.Before.ExpireAt))
 	dst = putVarint(dst, tagExpireAt, uint64(m.ExpireAt))
 	if marks&markFloor == 0 {
@@ -95,10 +113,14 @@ func appendMutation(dst []byte, m *Mutation, marks uint64) []byte {
 		dst = putVarint(dst, tagExpiryCluster, uint64(m.ExpiryVersion.Cluster))
 		dst = putFixed(dst, tagExpiryTime, m.ExpiryVersion.Time)
 	}
-	dst = putVarint(dst, tagGeneration, m.Generation)
+	if marks&markAge == 0 {
+		dst = putVarint(dst, tagGeneration, m.Generation)
+	}
 	dst = putVarint(dst, tagCount, m.Count)
 	dst = putBool(dst, tagTombstone, m.Tombstone)
-	dst = putVarint(dst, tagBeforeGeneration, m.Before.Generation)
+	if marks&markBefore == 0 {
+		dst = putVarint(dst, tagBeforeGeneration, m.Before.Generation)
+	}
 	if m.Origin != nil {
 		dst = appendOrigin(dst, m.Origin)
 	}

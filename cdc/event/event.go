@@ -132,6 +132,9 @@ const (
 // SegmentBytes is how many bytes of a bitmap one segment covers: segment n has those from n·SegmentBytes on.
 const SegmentBytes = 512
 
+// segmentNumberBytes is the length of a segment's Sub.
+const segmentNumberBytes = 4
+
 // Element is one element of a collection in a mutation. An op uses these fields, besides Sub:
 //
 //	OpHSet      Value, Prev, Exists           Sub is the field
@@ -248,6 +251,9 @@ type Event struct {
 	Mutations []Mutation
 	// Own changes the partition's own rows. An entry with only these is no event of the feed.
 	Own []OwnChange
+
+	// elements holds those of all mutations of a decoded event.
+	elements []Element
 }
 
 // InFeed says whether the entry that holds ev, proposed in entryTerm, is an event of the feed and of the chain. Entries that are not: those

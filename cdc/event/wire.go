@@ -76,19 +76,49 @@ const (
 	tagBeforeTime       = 26<<3 | fixed64Type
 	tagBeforeValue      = 27<<3 | bytesType
 	tagBeforeExpiring   = 28<<3 | varintType
+	tagElement          = 29<<3 | bytesType
+	tagKeyCluster       = 30<<3 | varintType
+	tagKeyTime          = 31<<3 | fixed64Type
+	tagGenerationAge    = 32<<3 | varintType
+
+	tagSub            = 1<<3 | bytesType
+	tagElementValue   = 2<<3 | bytesType
+	tagScore          = 3<<3 | fixed64Type
+	tagIndex          = 4<<3 | varintType
+	tagElementMarks   = 5<<3 | varintType
+	tagElementCluster = 6<<3 | varintType
+	tagElementTime    = 7<<3 | fixed64Type
+	tagWas            = 8<<3 | fixed64Type
 )
 
-// Marks spare the versions that follow from others their nine to eleven bytes.
+// Marks spare what follows from other fields its bytes. Those of every day take one byte together.
 const (
-	markVersionTime   = 1 // Version.Time is the event's time plus the mutation's number
-	markFloor         = 2 // Floor is Version
-	markExpiryVersion = 4 // ExpiryVersion is Version
+	markVersionTime   = 1   // Version.Time is the event's time plus the mutation's number
+	markFloor         = 2   // Floor is Version
+	markExpiryVersion = 4   // ExpiryVersion is Version
+	markKeyVersion    = 8   // KeyVersion is Version
+	markAge           = 16  // Generation is given by its age
+	markBefore        = 32  // Before.Exists, and Type and Generation are those of before
+	markPrevCluster   = 64  // Prev.Cluster is Version's
+	markWhole         = 128 // Whole
+	markTombstones    = 256 // ElementTombstones
+
+	markExists         = 1 // of an element: Exists
+	markKeyPrev        = 2 // Prev is the mutation's
+	markElementCluster = 4 // Prev.Cluster is that of the mutation's Version
 )
 
+// marksOf are a mutation's marks; local is the event's time plus its number.
 func marksOf(m *Mutation, local int64) uint64 {
 	var marks uint64
 	if m.Version.Time == local && local != 0 {
 		marks = markVersionTime
+	}
+	if m.Before.Exists && m.Before.Type == m.Type && m.Before.Generation == m.Generation {
+		marks |= markBefore
+	}
+	if m.Generation != 0 || m.Whole || m.ElementTombstones || !m.KeyVersion.IsZero() {
+		marks |= collectionMarks(m, local)
 	}
 	if m.Version.IsZero() {
 		return marks
@@ -98,6 +128,43 @@ func marksOf(m *Mutation, local int64) uint64 {
 	}
 	if m.ExpiryVersion == m.Version {
 		marks |= markExpiryVersion
+	}
+	if m.Version.Cluster != 0 && m.Prev.Cluster == m.Version.Cluster {
+		marks |= markPrevCluster
+	}
+	return marks
+}
+
+// collectionMarks are the marks that a string's mutation doesn't have.
+func collectionMarks(m *Mutation, local int64) uint64 {
+	var marks uint64
+	if !m.Version.IsZero() && m.KeyVersion == m.Version {
+		marks = markKeyVersion
+	}
+	if uint64(local)-m.Generation < m.Generation {
+		marks |= markAge
+	}
+	if m.Whole {
+		marks |= markWhole
+	}
+	if m.ElementTombstones {
+		marks |= markTombstones
+	}
+	return marks
+}
+
+// elementMarks are the marks of one of m's elements.
+func elementMarks(m *Mutation, e *Element) uint64 {
+	var marks uint64
+	if e.Exists {
+		marks = markExists
+	}
+	switch {
+	case e.Prev.IsZero():
+	case e.Prev == m.Prev:
+		marks |= markKeyPrev
+	case e.Prev.Cluster == m.Version.Cluster && m.Version.Cluster != 0:
+		marks |= markElementCluster
 	}
 	return marks
 }

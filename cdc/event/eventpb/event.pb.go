@@ -40,19 +40,48 @@ const (
 	Op_OP_EXPIRE_AT Op = 5 // gives a key an expiry
 	Op_OP_PERSIST   Op = 6 // takes a key's expiry away
 	Op_OP_RANGE     Op = 7 // removes the keys in [key, value); an empty value means to the end
+	// The ops on elements of a collection. One that leaves count at 0 removes the key.
+	Op_OP_HSET    Op = 8  // writes fields of a hash
+	Op_OP_HDEL    Op = 9  // removes fields of a hash
+	Op_OP_SADD    Op = 10 // adds members to a set
+	Op_OP_SREM    Op = 11 // removes members of a set
+	Op_OP_ZADD    Op = 12 // gives members of a sorted set their scores
+	Op_OP_ZREM    Op = 13 // removes members of a sorted set
+	Op_OP_LPUSH   Op = 14 // puts items in front of a list, one after the other: the last comes to stand first
+	Op_OP_RPUSH   Op = 15 // puts items at the end of a list, one after the other
+	Op_OP_LPOP    Op = 16 // removes items from the front of a list
+	Op_OP_RPOP    Op = 17 // removes items from the end of a list, the last first
+	Op_OP_LSET    Op = 18 // replaces items of a list
+	Op_OP_LINSERT Op = 19 // puts an item into a list, where it has its index then
+	Op_OP_LREM    Op = 20 // removes items from within a list; indexes count before the removal and grow
+	Op_OP_BITS    Op = 21 // writes segments of a bitmap
 )
 
 // Enum value maps for Op.
 var (
 	Op_name = map[int32]string{
-		0: "OP_INVALID",
-		1: "OP_SET",
-		2: "OP_VALUE",
-		3: "OP_DEL",
-		4: "OP_EXPIRE",
-		5: "OP_EXPIRE_AT",
-		6: "OP_PERSIST",
-		7: "OP_RANGE",
+		0:  "OP_INVALID",
+		1:  "OP_SET",
+		2:  "OP_VALUE",
+		3:  "OP_DEL",
+		4:  "OP_EXPIRE",
+		5:  "OP_EXPIRE_AT",
+		6:  "OP_PERSIST",
+		7:  "OP_RANGE",
+		8:  "OP_HSET",
+		9:  "OP_HDEL",
+		10: "OP_SADD",
+		11: "OP_SREM",
+		12: "OP_ZADD",
+		13: "OP_ZREM",
+		14: "OP_LPUSH",
+		15: "OP_RPUSH",
+		16: "OP_LPOP",
+		17: "OP_RPOP",
+		18: "OP_LSET",
+		19: "OP_LINSERT",
+		20: "OP_LREM",
+		21: "OP_BITS",
 	}
 	Op_value = map[string]int32{
 		"OP_INVALID":   0,
@@ -63,6 +92,20 @@ var (
 		"OP_EXPIRE_AT": 5,
 		"OP_PERSIST":   6,
 		"OP_RANGE":     7,
+		"OP_HSET":      8,
+		"OP_HDEL":      9,
+		"OP_SADD":      10,
+		"OP_SREM":      11,
+		"OP_ZADD":      12,
+		"OP_ZREM":      13,
+		"OP_LPUSH":     14,
+		"OP_RPUSH":     15,
+		"OP_LPOP":      16,
+		"OP_RPOP":      17,
+		"OP_LSET":      18,
+		"OP_LINSERT":   19,
+		"OP_LREM":      20,
+		"OP_BITS":      21,
 	}
 )
 
@@ -300,12 +343,18 @@ type Mutation struct {
 	Op    Op                     `protobuf:"varint,1,opt,name=op,proto3,enum=zankv.event.v1.Op" json:"op,omitempty"`
 	Type  Type                   `protobuf:"varint,2,opt,name=type,proto3,enum=zankv.event.v1.Type" json:"type,omitempty"`
 	Key   []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`     // logical: without the namespace
-	Value []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"` // a string's whole value; the end of a range
-	// Marks says which versions need no fields of their own, as a sum of
+	Value []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"` // a string's whole value; the end of a range; of a collection, what its type keeps in the meta row
+	// Marks says what needs no field of its own, as a sum of
 	//
-	//	1  the version's time is the event's time plus this mutation's number, counted from 0
-	//	2  the floor is the version
-	//	4  the expiry's version is the version
+	//	1    the version's time is the event's time plus this mutation's number, counted from 0
+	//	2    the floor is the version
+	//	4    the expiry's version is the version
+	//	8    the key's version is the version
+	//	16   the generation is the event's time plus this mutation's number, less generation_age, all modulo 2^64
+	//	32   the key was there before, with the type and the generation of this mutation
+	//	64   prev's cluster is the version's
+	//	128  a write of the whole key: what was there before, of whatever type, its expiry included, is gone
+	//	256  keep tombstones of the elements that are removed
 	Marks          uint32 `protobuf:"varint,5,opt,name=marks,proto3" json:"marks,omitempty"`
 	VersionCluster uint32 `protobuf:"varint,6,opt,name=version_cluster,json=versionCluster,proto3" json:"version_cluster,omitempty"`
 	VersionTime    int64  `protobuf:"fixed64,7,opt,name=version_time,json=versionTime,proto3" json:"version_time,omitempty"`
@@ -314,23 +363,27 @@ type Mutation struct {
 	Group          uint32 `protobuf:"varint,10,opt,name=group,proto3" json:"group,omitempty"`    // shared by the mutations of one command or transaction
 	Command        string `protobuf:"bytes,11,opt,name=command,proto3" json:"command,omitempty"` // in lower case; for information only
 	// What the leader found of the key: for the projection, not shown in the feed's JSON.
-	BeforeExists         bool    `protobuf:"varint,12,opt,name=before_exists,json=beforeExists,proto3" json:"before_exists,omitempty"`
-	BeforeType           Type    `protobuf:"varint,13,opt,name=before_type,json=beforeType,proto3,enum=zankv.event.v1.Type" json:"before_type,omitempty"`
-	BeforeExpireAt       int64   `protobuf:"varint,14,opt,name=before_expire_at,json=beforeExpireAt,proto3" json:"before_expire_at,omitempty"`
-	ExpireAt             int64   `protobuf:"varint,15,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"` // the key's expiry after the mutation, ms since 1970, 0 for none
-	FloorCluster         uint32  `protobuf:"varint,16,opt,name=floor_cluster,json=floorCluster,proto3" json:"floor_cluster,omitempty"`
-	FloorTime            int64   `protobuf:"fixed64,17,opt,name=floor_time,json=floorTime,proto3" json:"floor_time,omitempty"`
-	ExpiryVersionCluster uint32  `protobuf:"varint,18,opt,name=expiry_version_cluster,json=expiryVersionCluster,proto3" json:"expiry_version_cluster,omitempty"`
-	ExpiryVersionTime    int64   `protobuf:"fixed64,19,opt,name=expiry_version_time,json=expiryVersionTime,proto3" json:"expiry_version_time,omitempty"`
-	Generation           uint64  `protobuf:"varint,20,opt,name=generation,proto3" json:"generation,omitempty"`
-	Count                uint64  `protobuf:"varint,21,opt,name=count,proto3" json:"count,omitempty"`
-	Tombstone            bool    `protobuf:"varint,22,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
-	BeforeGeneration     uint64  `protobuf:"varint,23,opt,name=before_generation,json=beforeGeneration,proto3" json:"before_generation,omitempty"`
-	Origin               *Origin `protobuf:"bytes,24,opt,name=origin,proto3" json:"origin,omitempty"` // absent: made here
-	BeforeVersionCluster uint32  `protobuf:"varint,25,opt,name=before_version_cluster,json=beforeVersionCluster,proto3" json:"before_version_cluster,omitempty"`
-	BeforeVersionTime    int64   `protobuf:"fixed64,26,opt,name=before_version_time,json=beforeVersionTime,proto3" json:"before_version_time,omitempty"`
-	BeforeValue          []byte  `protobuf:"bytes,27,opt,name=before_value,json=beforeValue,proto3" json:"before_value,omitempty"`
-	BeforeExpiring       uint64  `protobuf:"varint,28,opt,name=before_expiring,json=beforeExpiring,proto3" json:"before_expiring,omitempty"`
+	BeforeExists         bool       `protobuf:"varint,12,opt,name=before_exists,json=beforeExists,proto3" json:"before_exists,omitempty"`
+	BeforeType           Type       `protobuf:"varint,13,opt,name=before_type,json=beforeType,proto3,enum=zankv.event.v1.Type" json:"before_type,omitempty"`
+	BeforeExpireAt       int64      `protobuf:"varint,14,opt,name=before_expire_at,json=beforeExpireAt,proto3" json:"before_expire_at,omitempty"`
+	ExpireAt             int64      `protobuf:"varint,15,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"` // the key's expiry after the mutation, ms since 1970, 0 for none
+	FloorCluster         uint32     `protobuf:"varint,16,opt,name=floor_cluster,json=floorCluster,proto3" json:"floor_cluster,omitempty"`
+	FloorTime            int64      `protobuf:"fixed64,17,opt,name=floor_time,json=floorTime,proto3" json:"floor_time,omitempty"`
+	ExpiryVersionCluster uint32     `protobuf:"varint,18,opt,name=expiry_version_cluster,json=expiryVersionCluster,proto3" json:"expiry_version_cluster,omitempty"`
+	ExpiryVersionTime    int64      `protobuf:"fixed64,19,opt,name=expiry_version_time,json=expiryVersionTime,proto3" json:"expiry_version_time,omitempty"`
+	Generation           uint64     `protobuf:"varint,20,opt,name=generation,proto3" json:"generation,omitempty"` // separates the elements of the lives of a collection's key; a time, mostly given by its age
+	Count                uint64     `protobuf:"varint,21,opt,name=count,proto3" json:"count,omitempty"`           // elements of the collection after the mutation, bytes of a bitmap; keys removed by a range
+	Tombstone            bool       `protobuf:"varint,22,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
+	BeforeGeneration     uint64     `protobuf:"varint,23,opt,name=before_generation,json=beforeGeneration,proto3" json:"before_generation,omitempty"`
+	Origin               *Origin    `protobuf:"bytes,24,opt,name=origin,proto3" json:"origin,omitempty"` // absent: made here
+	BeforeVersionCluster uint32     `protobuf:"varint,25,opt,name=before_version_cluster,json=beforeVersionCluster,proto3" json:"before_version_cluster,omitempty"`
+	BeforeVersionTime    int64      `protobuf:"fixed64,26,opt,name=before_version_time,json=beforeVersionTime,proto3" json:"before_version_time,omitempty"`
+	BeforeValue          []byte     `protobuf:"bytes,27,opt,name=before_value,json=beforeValue,proto3" json:"before_value,omitempty"`
+	BeforeExpiring       uint64     `protobuf:"varint,28,opt,name=before_expiring,json=beforeExpiring,proto3" json:"before_expiring,omitempty"`
+	Elements             []*Element `protobuf:"bytes,29,rep,name=elements,proto3" json:"elements,omitempty"`                                               // each at most once; those of a pop in the order in which they are removed
+	KeyVersionCluster    uint32     `protobuf:"varint,30,opt,name=key_version_cluster,json=keyVersionCluster,proto3" json:"key_version_cluster,omitempty"` // the key's version after an op on elements: the latest of any of its elements
+	KeyVersionTime       int64      `protobuf:"fixed64,31,opt,name=key_version_time,json=keyVersionTime,proto3" json:"key_version_time,omitempty"`
+	GenerationAge        uint64     `protobuf:"varint,32,opt,name=generation_age,json=generationAge,proto3" json:"generation_age,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
@@ -561,6 +614,141 @@ func (x *Mutation) GetBeforeExpiring() uint64 {
 	return 0
 }
 
+func (x *Mutation) GetElements() []*Element {
+	if x != nil {
+		return x.Elements
+	}
+	return nil
+}
+
+func (x *Mutation) GetKeyVersionCluster() uint32 {
+	if x != nil {
+		return x.KeyVersionCluster
+	}
+	return 0
+}
+
+func (x *Mutation) GetKeyVersionTime() int64 {
+	if x != nil {
+		return x.KeyVersionTime
+	}
+	return 0
+}
+
+func (x *Mutation) GetGenerationAge() uint64 {
+	if x != nil {
+		return x.GenerationAge
+	}
+	return 0
+}
+
+// Element is one element that an op on elements writes or removes. What sub is depends on the type: the field, the member, the item's
+// place in the order of the list, the number of the bitmap's segment in 4 bytes big-endian.
+type Element struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sub   []byte                 `protobuf:"bytes,1,opt,name=sub,proto3" json:"sub,omitempty"`
+	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`   // a field's value; an item; a segment's bytes without trailing zeros, empty: none left
+	Score float64                `protobuf:"fixed64,3,opt,name=score,proto3" json:"score,omitempty"` // never NaN; -0 is kept apart from 0
+	Index int64                  `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`  // an item's position from the front, from 0; not negative
+	// Marks is a sum of
+	//
+	//	1  a row was there before, so that prev isn't a tombstone's
+	//	2  prev is the mutation's prev
+	//	4  prev's cluster is that of the mutation's version
+	Marks         uint32  `protobuf:"varint,5,opt,name=marks,proto3" json:"marks,omitempty"`
+	PrevCluster   uint32  `protobuf:"varint,6,opt,name=prev_cluster,json=prevCluster,proto3" json:"prev_cluster,omitempty"` // prev: the version of the field, member or segment before; absent: none
+	PrevTime      int64   `protobuf:"fixed64,7,opt,name=prev_time,json=prevTime,proto3" json:"prev_time,omitempty"`
+	Was           float64 `protobuf:"fixed64,8,opt,name=was,proto3" json:"was,omitempty"` // the score in the row that was there before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Element) Reset() {
+	*x = Element{}
+	mi := &file_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Element) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Element) ProtoMessage() {}
+
+func (x *Element) ProtoReflect() protoreflect.Message {
+	mi := &file_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Element.ProtoReflect.Descriptor instead.
+func (*Element) Descriptor() ([]byte, []int) {
+	return file_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Element) GetSub() []byte {
+	if x != nil {
+		return x.Sub
+	}
+	return nil
+}
+
+func (x *Element) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Element) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Element) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Element) GetMarks() uint32 {
+	if x != nil {
+		return x.Marks
+	}
+	return 0
+}
+
+func (x *Element) GetPrevCluster() uint32 {
+	if x != nil {
+		return x.PrevCluster
+	}
+	return 0
+}
+
+func (x *Element) GetPrevTime() int64 {
+	if x != nil {
+		return x.PrevTime
+	}
+	return 0
+}
+
+func (x *Element) GetWas() float64 {
+	if x != nil {
+		return x.Was
+	}
+	return 0
+}
+
 // Origin says where a mutation was first made.
 type Origin struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -574,7 +762,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_event_proto_msgTypes[3]
+	mi := &file_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +774,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[3]
+	mi := &file_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +787,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{3}
+	return file_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Origin) GetCluster() uint32 {
@@ -642,7 +830,7 @@ type OwnChange struct {
 
 func (x *OwnChange) Reset() {
 	*x = OwnChange{}
-	mi := &file_event_proto_msgTypes[4]
+	mi := &file_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +842,7 @@ func (x *OwnChange) String() string {
 func (*OwnChange) ProtoMessage() {}
 
 func (x *OwnChange) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[4]
+	mi := &file_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +855,7 @@ func (x *OwnChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnChange.ProtoReflect.Descriptor instead.
 func (*OwnChange) Descriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{4}
+	return file_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OwnChange) GetKind() uint32 {
@@ -705,7 +893,7 @@ const file_event_proto_rawDesc = "" +
 	"\x03own\x18\x06 \x03(\v2\x19.zankv.event.v1.OwnChangeR\x03own\"5\n" +
 	"\vClusterName\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"\x82\b\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\xb8\t\n" +
 	"\bMutation\x12\"\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x12.zankv.event.v1.OpR\x02op\x12(\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x14.zankv.event.v1.TypeR\x04type\x12\x10\n" +
@@ -739,7 +927,20 @@ const file_event_proto_rawDesc = "" +
 	"\x16before_version_cluster\x18\x19 \x01(\rR\x14beforeVersionCluster\x12.\n" +
 	"\x13before_version_time\x18\x1a \x01(\x10R\x11beforeVersionTime\x12!\n" +
 	"\fbefore_value\x18\x1b \x01(\fR\vbeforeValue\x12'\n" +
-	"\x0fbefore_expiring\x18\x1c \x01(\x04R\x0ebeforeExpiring\"j\n" +
+	"\x0fbefore_expiring\x18\x1c \x01(\x04R\x0ebeforeExpiring\x123\n" +
+	"\belements\x18\x1d \x03(\v2\x17.zankv.event.v1.ElementR\belements\x12.\n" +
+	"\x13key_version_cluster\x18\x1e \x01(\rR\x11keyVersionCluster\x12(\n" +
+	"\x10key_version_time\x18\x1f \x01(\x10R\x0ekeyVersionTime\x12%\n" +
+	"\x0egeneration_age\x18  \x01(\x04R\rgenerationAge\"\xc5\x01\n" +
+	"\aElement\x12\x10\n" +
+	"\x03sub\x18\x01 \x01(\fR\x03sub\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x14\n" +
+	"\x05score\x18\x03 \x01(\x01R\x05score\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x03R\x05index\x12\x14\n" +
+	"\x05marks\x18\x05 \x01(\rR\x05marks\x12!\n" +
+	"\fprev_cluster\x18\x06 \x01(\rR\vprevCluster\x12\x1b\n" +
+	"\tprev_time\x18\a \x01(\x10R\bprevTime\x12\x10\n" +
+	"\x03was\x18\b \x01(\x01R\x03was\"j\n" +
 	"\x06Origin\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\rR\acluster\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x12\n" +
@@ -748,7 +949,7 @@ const file_event_proto_rawDesc = "" +
 	"\tOwnChange\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\fR\x05value*y\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value*\xb4\x02\n" +
 	"\x02Op\x12\x0e\n" +
 	"\n" +
 	"OP_INVALID\x10\x00\x12\n" +
@@ -761,7 +962,23 @@ const file_event_proto_rawDesc = "" +
 	"\fOP_EXPIRE_AT\x10\x05\x12\x0e\n" +
 	"\n" +
 	"OP_PERSIST\x10\x06\x12\f\n" +
-	"\bOP_RANGE\x10\a*r\n" +
+	"\bOP_RANGE\x10\a\x12\v\n" +
+	"\aOP_HSET\x10\b\x12\v\n" +
+	"\aOP_HDEL\x10\t\x12\v\n" +
+	"\aOP_SADD\x10\n" +
+	"\x12\v\n" +
+	"\aOP_SREM\x10\v\x12\v\n" +
+	"\aOP_ZADD\x10\f\x12\v\n" +
+	"\aOP_ZREM\x10\r\x12\f\n" +
+	"\bOP_LPUSH\x10\x0e\x12\f\n" +
+	"\bOP_RPUSH\x10\x0f\x12\v\n" +
+	"\aOP_LPOP\x10\x10\x12\v\n" +
+	"\aOP_RPOP\x10\x11\x12\v\n" +
+	"\aOP_LSET\x10\x12\x12\x0e\n" +
+	"\n" +
+	"OP_LINSERT\x10\x13\x12\v\n" +
+	"\aOP_LREM\x10\x14\x12\v\n" +
+	"\aOP_BITS\x10\x15*r\n" +
 	"\x04Type\x12\r\n" +
 	"\tTYPE_NONE\x10\x00\x12\x0f\n" +
 	"\vTYPE_STRING\x10\x01\x12\r\n" +
@@ -784,29 +1001,31 @@ func file_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_event_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_event_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_event_proto_goTypes = []any{
 	(Op)(0),             // 0: zankv.event.v1.Op
 	(Type)(0),           // 1: zankv.event.v1.Type
 	(*Event)(nil),       // 2: zankv.event.v1.Event
 	(*ClusterName)(nil), // 3: zankv.event.v1.ClusterName
 	(*Mutation)(nil),    // 4: zankv.event.v1.Mutation
-	(*Origin)(nil),      // 5: zankv.event.v1.Origin
-	(*OwnChange)(nil),   // 6: zankv.event.v1.OwnChange
+	(*Element)(nil),     // 5: zankv.event.v1.Element
+	(*Origin)(nil),      // 6: zankv.event.v1.Origin
+	(*OwnChange)(nil),   // 7: zankv.event.v1.OwnChange
 }
 var file_event_proto_depIdxs = []int32{
 	3, // 0: zankv.event.v1.Event.clusters:type_name -> zankv.event.v1.ClusterName
 	4, // 1: zankv.event.v1.Event.mutations:type_name -> zankv.event.v1.Mutation
-	6, // 2: zankv.event.v1.Event.own:type_name -> zankv.event.v1.OwnChange
+	7, // 2: zankv.event.v1.Event.own:type_name -> zankv.event.v1.OwnChange
 	0, // 3: zankv.event.v1.Mutation.op:type_name -> zankv.event.v1.Op
 	1, // 4: zankv.event.v1.Mutation.type:type_name -> zankv.event.v1.Type
 	1, // 5: zankv.event.v1.Mutation.before_type:type_name -> zankv.event.v1.Type
-	5, // 6: zankv.event.v1.Mutation.origin:type_name -> zankv.event.v1.Origin
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	6, // 6: zankv.event.v1.Mutation.origin:type_name -> zankv.event.v1.Origin
+	5, // 7: zankv.event.v1.Mutation.elements:type_name -> zankv.event.v1.Element
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_event_proto_init() }
@@ -820,7 +1039,7 @@ func file_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_proto_rawDesc), len(file_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
