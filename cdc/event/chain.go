@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 )
 
 // Chain is the state of a partition's chain after an event: SHA-256 over the chain before, the event's header and one digest
@@ -126,7 +127,7 @@ const chainFormat = 1
 //
 //	1        op
 //	1        type
-//	1        what follows, as a sum of 1 version, 2 prev, 4 origin, 8 expiry
+//	1        what follows, as a sum of 1 version, 2 prev, 4 origin, 8 expiry; 16 says that it writes the whole key
 //	uvarint  group
 //	string   command
 //	string   key, the start of a range
@@ -135,13 +136,19 @@ const chainFormat = 1
 //	version  version: 8 time, string cluster id   if not absent
 //	version  prev                                 if not absent
 //	origin   string cluster id, uvarint partition, uvarint term, uvarint index   if there is one
+//	elements see appendCanonicalElements          if it is an op on elements
+//
+// The sum has 2 for the mutation's own prev, which the JSON doesn't show where each element has one.
 func appendCanonical(b []byte, m *Mutation, names Names) []byte {
 	var shown byte
 	if !m.Version.IsZero() {
 		shown |= 1
 	}
-	if !m.Prev.IsZero() {
+	if !m.Prev.IsZero() && !m.versionsElements() {
 		shown |= 2
+	}
+	if m.Whole && m.Op.OnElements() {
+		shown |= 16
 	}
 	if m.Origin != nil {
 		shown |= 4
@@ -171,6 +178,65 @@ func appendCanonical(b []byte, m *Mutation, names Names) []byte {
 		b = canonicalString(b, names.ID(o.Cluster))
 		b = binary.AppendUvarint(b, uint64(o.Partition))
 		b = canonicalPosition(b, o.Position)
+	}
+	if m.Op.OnElements() {
+		b = appendCanonicalElements(b, m, names)
+	}
+	return b
+}
+
+// appendCanonicalElements appends the elements of a mutation in their order, with the terms of appendHeader:
+//
+//	uvarint  how many; of a pop that is all
+//
+// and of each of them
+//
+//	string   field or member          of hashes, sets and sorted sets
+//	uvarint  the segment's number     of setbits
+//	uvarint  index                    of lset, linsert, lrem
+//	string   value                    of hset, lpush, rpush, lset, linsert, setbits
+//	8        score, IEEE 754 binary64, little-endian   of zadd
+//	1        1 if a version follows, else 0            where each has a prev
+//	version  prev
+//
+// and at last, of setbits, the bitmap's length in bytes as uvarint.
+func appendCanonicalElements(b []byte, m *Mutation, names Names) []byte {
+	if m.Op.pops() {
+		return binary.AppendUvarint(b, m.popped())
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.Elements)))
+	versions := m.versionsElements()
+	for i := range m.Elements {
+		e := &m.Elements[i]
+		b = appendCanonicalElement(b, m.Op, e)
+		switch {
+		case !versions:
+		case e.Prev.IsZero():
+			b = append(b, 0)
+		default:
+			b = canonicalVersion(append(b, 1), e.Prev, names)
+		}
+	}
+	if m.Op == OpBits {
+		b = binary.AppendUvarint(b, m.Count)
+	}
+	return b
+}
+
+func appendCanonicalElement(b []byte, op Op, e *Element) []byte {
+	switch {
+	case op.namesSubs():
+		b = canonicalBytes(b, e.Sub)
+	case op == OpBits:
+		b = canonicalBytes(binary.AppendUvarint(b, uint64(segmentNumber(e.Sub))), e.Value)
+	case op == OpLSet || op == OpLInsert || op == OpLRem:
+		b = binary.AppendUvarint(b, uint64(e.Index))
+	}
+	if op.showsElementValues() {
+		b = canonicalBytes(b, e.Value)
+	}
+	if op == OpZAdd {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(e.Score))
 	}
 	return b
 }

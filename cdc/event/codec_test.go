@@ -64,14 +64,11 @@ func randomMutation(r *rand.Rand, local int64) Mutation {
 // no use for.
 func randomElements(r *rand.Rand, m *Mutation, version func() Version) []Element {
 	n := draw(r, 0, 1, 2, 5)
-	if r.IntN(50) == 0 {
-		n = 300
-	}
 	if n > 0 && !m.Op.OnElements() && r.IntN(4) > 0 {
 		n = 0
 	}
 	if m.Op == OpLInsert {
-		n = min(n, 1)
+		n = 1
 	}
 	var elements []Element
 	for i := range n {

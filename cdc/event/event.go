@@ -198,6 +198,9 @@ type Mutation struct {
 	Value []byte
 	// Elements are those that an op on elements writes or removes, each of them once.
 	Elements []Element
+	// Popped is how many items OpLPop or OpRPop removed besides Elements. Only Parser sets it, as a line has no elements of them; it
+	// isn't in the logged form.
+	Popped uint64
 	// Whole says that an op on elements is a write of the whole key: what was there before, of whatever type, its expiry
 	// included, is gone. It raises Floor to Version, as OpSet does.
 	Whole bool

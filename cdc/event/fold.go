@@ -2,36 +2,66 @@ package event
 
 import (
 	"bytes"
+	"fmt"
+	"iter"
 	"maps"
 	"slices"
 )
 
-// Fold is the state that a partition's mutations give when they are applied in order: the meta row of every key. It is the
-// feed's own reading of what happened, made to be compared with a store's. From mutations of the logged form it is exact; from lines of
-// the JSON it has what they show: no generation and no count, and of the floor only what set and del raise.
+// Fold is the state that a partition's mutations give when they are applied in order: the meta row of every key and its elements. It is the
+// feed's own reading of what happened, made to be compared with a store's. From mutations of the logged form it is exact. From lines of
+// the JSON it has what they show: all content, the counts that follow from it, and versions; but no generation, no Meta.Value of collections, of the
+// floor only what set, del and writes of a whole key raise, and for a collection's version that of its last mutation.
 type Fold struct {
-	keys map[string]Meta
+	keys map[string]*folded
+	err  error
 }
 
-// Apply applies one mutation. It copies what it keeps.
+// folded is one key.
+type folded struct {
+	meta     Meta
+	elements map[string]Folded // of hashes, sets, sorted sets, bitmaps
+	list     foldedList
+}
+
+// Folded is an element of a collection: what its row says.
+type Folded struct {
+	// Sub is the field, the member or the segment's number; of a list item its place, which lines of the JSON don't show.
+	Sub     []byte
+	Value   []byte
+	Score   float64
+	Version Version
+}
+
+// Apply applies one mutation. It copies what it keeps. Of a mutation that contradicts the state it applies what it can: see Err.
 func (f *Fold) Apply(m *Mutation) {
 	if f.keys == nil {
-		f.keys = make(map[string]Meta)
+		f.keys = make(map[string]*folded)
 	}
-	switch m.Op {
-	case OpDel, OpExpire:
+	switch {
+	case m.Op == OpDel, m.Op == OpExpire:
 		delete(f.keys, string(m.Key))
-	case OpRange:
+	case m.Op == OpRange:
 		f.deleteRange(m.Key, m.Value)
-	case OpExpireAt, OpPersist:
+	case m.Op == OpExpireAt, m.Op == OpPersist:
 		if old, ok := f.keys[string(m.Key)]; ok {
-			old.ExpireAt, old.ExpiryVersion = m.ExpireAt, m.ExpiryVersion
-			f.keys[string(m.Key)] = old
+			old.meta.ExpireAt, old.meta.ExpiryVersion = m.ExpireAt, m.ExpiryVersion
 		}
+	case m.Op.OnElements():
+		f.applyElements(m)
 	default:
-		f.keys[string(m.Key)] = Meta{Type: m.Type, Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion,
-			Generation: m.Generation, Count: m.Count, Value: bytes.Clone(m.Value)}
+		f.keys[string(m.Key)] = &folded{meta: metaAfter(m)}
 	}
+}
+
+// metaAfter is the meta row that a mutation leaves, as far as it tells.
+func metaAfter(m *Mutation) Meta {
+	version := m.Version
+	if !m.KeyVersion.IsZero() {
+		version = m.KeyVersion
+	}
+	return Meta{Type: m.Type, Version: version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion,
+		Generation: m.Generation, Count: m.Count, Value: bytes.Clone(m.Value)}
 }
 
 // Event applies an event's mutations.
@@ -49,10 +79,34 @@ func (f *Fold) deleteRange(start, end []byte) {
 	}
 }
 
-// Get is a key's meta row. An expired key is there until its removal was applied.
+// Get is a key's meta row. An expired key is there until its removal was applied. Its Value is the Fold's.
 func (f *Fold) Get(key []byte) (Meta, bool) {
-	m, ok := f.keys[string(key)]
-	return m, ok
+	k, ok := f.keys[string(key)]
+	if !ok {
+		return Meta{}, false
+	}
+	return k.meta, true
+}
+
+// Elements are the elements of a collection: of a list in its order, of others in the byte order of Sub. A key that isn't there has none. The
+// slices are the Fold's; nothing may be applied meanwhile.
+func (f *Fold) Elements(key []byte) iter.Seq[Folded] {
+	return func(yield func(Folded) bool) {
+		k, ok := f.keys[string(key)]
+		if !ok {
+			return
+		}
+		for _, item := range k.list.items() {
+			if !yield(item) {
+				return
+			}
+		}
+		for _, sub := range slices.Sorted(maps.Keys(k.elements)) {
+			if !yield(k.elements[sub]) {
+				return
+			}
+		}
+	}
 }
 
 // Keys are all keys, in byte order.
@@ -60,3 +114,13 @@ func (f *Fold) Keys() []string { return slices.Sorted(maps.Keys(f.keys)) }
 
 // Len is how many keys there are.
 func (f *Fold) Len() int { return len(f.keys) }
+
+// Err says what first contradicted the state before it: an item removed that isn't there, a count that isn't the number of elements. It
+// is nil as long as mutations come whole from the beginning of a log.
+func (f *Fold) Err() error { return f.err }
+
+func (f *Fold) contradicts(m *Mutation, format string, args ...any) {
+	if f.err == nil {
+		f.err = fmt.Errorf("event: fold %s of %q at version %d: %s", m.Op, m.Key, m.Version.Time, fmt.Sprintf(format, args...))
+	}
+}

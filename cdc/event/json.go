@@ -17,14 +17,21 @@ import (
 //	prev_position                   the event before; "0-0" before the first
 //	ts                              the event's time, RFC 3339 with nanoseconds, UTC
 //	op, type                        see Op and Type
-//	enc*                            "base64": table, key, value, start and end of this line are base64, as one of them isn't UTF-8
+//	enc*                            "base64": all that a user named in this line is base64, as some of it isn't UTF-8: table, key, value,
+//	                                start, end, fields and their values, members, items
 //	table*, key                     the key, and its part before the first colon; for op range: start, end
 //	value*                          a string's whole value, for set and setvalue
+//	fields*, members* …             what an op on elements writes or removes: see appendElements
+//	whole*                          true: the op on elements writes the whole key; what was there before, of whatever type, is gone
 //	expire_at*                      the key's expiry, ms since 1970
-//	version, prev                   "time@cluster", or "absent"
+//	version, prev                   "time@cluster", or "absent"; prev is an object with that of each field, member or segment where
+//	                                each has its own
 //	group, command*                 the command or transaction of the event that it belongs to
 //	origin*                         {cluster, partition, position} where it was first made, if not here
 //	chain                           the chain after the event, the same on all its lines
+//
+// An op on elements neither gives a key an expiry nor takes it away. One that shows another expire_at than the key had (mostly none) found
+// the key expired: it makes the key anew, and what was in it is gone. An op that removes the last element removes the key.
 func AppendJSON(dst []byte, st *Stamp, ev *Event, i int, names Names) []byte {
 	m := &ev.Mutations[i]
 	dst = append(dst, `{"cluster":`...)
@@ -56,6 +63,9 @@ func appendMutationJSON(dst []byte, m *Mutation, names Names) []byte {
 	dst = append(dst, `,"type":`...)
 	dst = appendString(dst, m.Type.String())
 	dst = appendContent(dst, m)
+	if m.Whole && m.Op.OnElements() {
+		dst = append(dst, `,"whole":true`...)
+	}
 	if m.ExpireAt != 0 {
 		dst = append(dst, `,"expire_at":`...)
 		dst = strconv.AppendInt(dst, m.ExpireAt, 10)
@@ -63,7 +73,7 @@ func appendMutationJSON(dst []byte, m *Mutation, names Names) []byte {
 	dst = append(dst, `,"version":`...)
 	dst = appendVersion(dst, m.Version, names)
 	dst = append(dst, `,"prev":`...)
-	dst = appendVersion(dst, m.Prev, names)
+	dst = appendPrev(dst, m, names)
 	dst = append(dst, `,"group":`...)
 	dst = strconv.AppendUint(dst, uint64(m.Group), 10)
 	if m.Command != "" {
@@ -85,7 +95,7 @@ func appendMutationJSON(dst []byte, m *Mutation, names Names) []byte {
 // appendContent appends what a user named: keys and values.
 func appendContent(dst []byte, m *Mutation) []byte {
 	text := appendString[[]byte]
-	if !utf8.Valid(m.Key) || m.Op.showsValue() && !utf8.Valid(m.Value) {
+	if m.encoded() {
 		text = appendBase64
 		dst = append(dst, `,"enc":"base64"`...)
 	}
@@ -105,7 +115,28 @@ func appendContent(dst []byte, m *Mutation) []byte {
 		dst = append(dst, `,"value":`...)
 		dst = text(dst, m.Value)
 	}
+	if m.Op.OnElements() {
+		dst = appendElements(dst, m, text)
+	}
 	return dst
+}
+
+// encoded says whether what a user named stands as base64, because some of it isn't UTF-8.
+func (m *Mutation) encoded() bool {
+	if !utf8.Valid(m.Key) || m.Op.showsValue() && !utf8.Valid(m.Value) {
+		return true
+	}
+	subs, values := m.Op.namesSubs(), m.Op.showsElementValues()
+	if !subs && !values {
+		return false
+	}
+	for i := range m.Elements {
+		e := &m.Elements[i]
+		if subs && !utf8.Valid(e.Sub) || values && !utf8.Valid(e.Value) {
+			return true
+		}
+	}
+	return false
 }
 
 // Table is the part of a logical key before its first colon; false if it has none.

@@ -30,8 +30,11 @@ func (s *lineScanner) take(c byte) bool {
 	return true
 }
 
-// object calls field for each member, which takes the value.
-func (s *lineScanner) object(field func(name []byte) error) error {
+// object calls field for each member, which takes the value. Names with escapes are an error.
+func (s *lineScanner) object(field func(name []byte) error) error { return s.members(nil, field) }
+
+// members is object for any names, unescaped into buf as string does it.
+func (s *lineScanner) members(buf *[]byte, field func(name []byte) error) error {
 	if !s.take('{') {
 		return errors.New("want an object")
 	}
@@ -39,7 +42,7 @@ func (s *lineScanner) object(field func(name []byte) error) error {
 		return nil
 	}
 	for {
-		name, err := s.plainString()
+		name, err := s.name(buf)
 		if err != nil {
 			return err
 		}
@@ -56,6 +59,47 @@ func (s *lineScanner) object(field func(name []byte) error) error {
 			return fmt.Errorf("want a comma or the end after %q", name)
 		}
 	}
+}
+
+func (s *lineScanner) name(buf *[]byte) ([]byte, error) {
+	if buf == nil {
+		return s.plainString()
+	}
+	return s.string(buf)
+}
+
+// array calls element for each element, which takes it.
+func (s *lineScanner) array(element func() error) error {
+	if !s.take('[') {
+		return errors.New("want an array")
+	}
+	if s.take(']') {
+		return nil
+	}
+	for {
+		if err := element(); err != nil {
+			return err
+		}
+		if s.take(']') {
+			return nil
+		}
+		if !s.take(',') {
+			return errors.New("want a comma or the end of an array")
+		}
+	}
+}
+
+// next says whether c is what comes.
+func (s *lineScanner) next(c byte) bool { return len(s.b) > 0 && s.b[0] == c }
+
+// truth takes true; what is false has no field.
+func (s *lineScanner) truth() error {
+	rest, ok := bytes.CutPrefix(s.b, []byte("true"))
+	if !ok {
+		return errors.New("want true")
+	}
+	s.b = rest
+	return nil
 }
 
 // plainString takes a string without escapes, as names are.
@@ -161,5 +205,7 @@ func (s *lineScanner) uint32() (uint32, error) {
 	n, err := strconv.ParseUint(s.number(), 10, 32)
 	return uint32(n), err
 }
+
+func (s *lineScanner) uint64() (uint64, error) { return strconv.ParseUint(s.number(), 10, 64) }
 
 func (s *lineScanner) int64() (int64, error) { return strconv.ParseInt(s.number(), 10, 64) }

@@ -61,6 +61,38 @@ func (o Op) ElementType() Type {
 // showsValue says whether the JSON has the mutation's value: the string, or the end of a range.
 func (o Op) showsValue() bool { return o == OpSet || o == OpValue || o == OpRange }
 
+// namesSubs says whether the JSON names the op's elements by what a user named them: fields or members.
+func (o Op) namesSubs() bool { return o >= OpHSet && o <= OpZRem }
+
+// showsElementValues says whether the JSON has the values of the op's elements, as text: fields' values, items.
+func (o Op) showsElementValues() bool {
+	switch o {
+	case OpHSet, OpLPush, OpRPush, OpLSet, OpLInsert:
+		return true
+	}
+	return false
+}
+
+// pops says whether the op takes items off an end of a list. Of those the JSON has the number only.
+func (o Op) pops() bool { return o == OpLPop || o == OpRPop }
+
+// versionsElements says whether the registers that m writes are elements, each with a version before of its own. They aren't where the
+// list, or the key as a whole, is the register.
+func (m *Mutation) versionsElements() bool {
+	return m.Op.OnElements() && !m.Whole && m.Op.ElementType() != TypeList
+}
+
+// popped is how many items OpLPop or OpRPop removes.
+func (m *Mutation) popped() uint64 { return uint64(len(m.Elements)) + m.Popped }
+
+// segmentNumber is the number in the Sub of a bitmap's segment.
+func segmentNumber(sub []byte) (n uint32) {
+	for _, c := range sub {
+		n = n<<8 | uint32(c)
+	}
+	return n
+}
+
 func parseOp(s []byte) (Op, bool) {
 	n, ok := parseName(s, opNames[:], "op")
 	return Op(n), ok && n != 0

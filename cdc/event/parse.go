@@ -18,8 +18,9 @@ type Line struct {
 	Seq, Of uint32
 	// Time is the event's.
 	Time int64
-	// Mutation has what the JSON shows. Floor and ExpiryVersion are the version where the op raises them, and zero elsewhere; Generation,
-	// Count, Tombstone and Before are not in the JSON.
+	// Mutation has what the JSON shows. Floor and ExpiryVersion are the version where the op raises them, and zero elsewhere. Count is a bitmap's
+	// length. The items that a pop removed are Popped, and none of Elements. Generation, KeyVersion, Tombstone, ElementTombstones, Before and other
+	// Counts are not in the JSON, and of elements not Exists, Was and what stands for a list item's place.
 	Mutation Mutation
 }
 
@@ -32,6 +33,9 @@ type Parser struct {
 	Names Names
 
 	buf                []byte
+	elements           []Element
+	named              []named // what prev names
+	sorted             [][]byte
 	cluster, namespace string
 	origin             Origin
 }
@@ -61,16 +65,29 @@ const (
 	hasCommand
 	hasOrigin
 	hasChain
+	hasFields
+	hasMembers
+	hasScores
+	hasItems
+	hasCount
+	hasIndexes
+	hasSegments
+	hasLength
+	hasWhole
+	hasFieldNames // fields as an array
+	hasPrevs      // prev as an object
 
 	always = hasCluster | hasNamespace | hasPartition | hasPosition | hasSeq | hasOf | hasPrevPosition | hasTS | hasOp | hasType |
 		hasVersion | hasPrev | hasGroup | hasChain
 )
 
-var fieldBits = map[string]uint32{
+var fieldBits = map[string]uint64{
 	"cluster": hasCluster, "namespace": hasNamespace, "partition": hasPartition, "position": hasPosition, "seq": hasSeq, "of": hasOf,
 	"prev_position": hasPrevPosition, "ts": hasTS, "op": hasOp, "type": hasType, "enc": hasEnc, "table": hasTable, "key": hasKey,
 	"value": hasValue, "start": hasStart, "end": hasEnd, "expire_at": hasExpireAt, "version": hasVersion, "prev": hasPrev,
 	"group": hasGroup, "command": hasCommand, "origin": hasOrigin, "chain": hasChain,
+	"fields": hasFields, "members": hasMembers, "scores": hasScores, "items": hasItems, "count": hasCount, "indexes": hasIndexes,
+	"segments": hasSegments, "length": hasLength, "whole": hasWhole,
 }
 
 // Parse reads one line, with or without its line feed. Fields may stand in any order; a field that is missing, unknown or there twice is an
@@ -78,10 +95,10 @@ var fieldBits = map[string]uint32{
 // belong to the parser and are valid until its next Parse. The error wraps ErrLine.
 func (p *Parser) Parse(line []byte, l *Line) error {
 	*l = Line{}
-	p.buf = p.buf[:0]
+	p.reset()
 	s := lineScanner{b: bytes.TrimRight(line, "\r\n")}
 	var c content
-	var seen uint32
+	var seen uint64
 	err := s.object(func(name []byte) error {
 		bit := fieldBits[string(name)]
 		if bit == 0 || seen&bit != 0 {
@@ -97,7 +114,7 @@ func (p *Parser) Parse(line []byte, l *Line) error {
 		err = fmt.Errorf("%d bytes after the object", len(s.b))
 	}
 	if err == nil {
-		err = p.finish(l, &c, seen)
+		err = p.finish(l, &c, seen|c.forms)
 	}
 	if err != nil {
 		return fmt.Errorf("event: parse: %w: %w", ErrLine, err)
@@ -109,9 +126,12 @@ func (p *Parser) Parse(line []byte, l *Line) error {
 type content struct {
 	base64                        bool
 	table, key, value, start, end []byte
+
+	forms          uint64 // hasFieldNames, hasPrevs
+	items, indexes int    // how many elements have one
 }
 
-func (p *Parser) field(s *lineScanner, bit uint32, l *Line, c *content) (err error) {
+func (p *Parser) field(s *lineScanner, bit uint64, l *Line, c *content) (err error) {
 	m := &l.Mutation
 	switch bit {
 	case hasPartition:
@@ -127,7 +147,13 @@ func (p *Parser) field(s *lineScanner, bit uint32, l *Line, c *content) (err err
 	case hasOrigin:
 		m.Origin = &p.origin
 		err = p.parseOrigin(s)
+	case hasFields, hasMembers, hasScores, hasItems, hasCount, hasIndexes, hasSegments, hasLength, hasWhole:
+		err = p.collection(s, bit, m, c)
 	default:
+		if bit == hasPrev && s.next('{') {
+			c.forms |= hasPrevs
+			return p.prevs(s)
+		}
 		var text []byte
 		if text, err = s.string(&p.buf); err == nil {
 			err = p.text(text, bit, l, c)
@@ -136,7 +162,7 @@ func (p *Parser) field(s *lineScanner, bit uint32, l *Line, c *content) (err err
 	return err
 }
 
-func (p *Parser) text(text []byte, bit uint32, l *Line, c *content) (err error) {
+func (p *Parser) text(text []byte, bit uint64, l *Line, c *content) (err error) {
 	m := &l.Mutation
 	ok := true
 	switch bit {
@@ -182,19 +208,25 @@ func (p *Parser) text(text []byte, bit uint32, l *Line, c *content) (err error) 
 }
 
 // finish decodes the content and checks what fields say together.
-func (p *Parser) finish(l *Line, c *content, seen uint32) error {
+func (p *Parser) finish(l *Line, c *content, seen uint64) error {
 	m := &l.Mutation
 	if l.Seq >= l.Of {
 		return fmt.Errorf("seq %d of %d", l.Seq, l.Of)
 	}
-	want := uint32(always | hasKey)
+	want := uint64(always | hasKey)
+	free := uint64(hasEnc | hasTable | hasExpireAt | hasCommand | hasOrigin)
 	switch {
 	case m.Op == OpRange:
 		want = always | hasStart | hasEnd
 	case m.Op.showsValue():
 		want |= hasValue
+	case m.Op.OnElements():
+		want |= elementFields[m.Op]
+		free |= hasWhole
+		if m.versionsElements() {
+			want |= hasPrevs
+		}
 	}
-	const free = hasEnc | hasTable | hasExpireAt | hasCommand | hasOrigin
 	if lacks, extra := want&^seen, seen&^(want|free); lacks|extra != 0 {
 		return fmt.Errorf("op %s: lacks fields %s, has also %s", m.Op, fieldNames(lacks), fieldNames(extra))
 	}
@@ -214,6 +246,9 @@ func (p *Parser) finish(l *Line, c *content, seen uint32) error {
 		return fmt.Errorf("table %q doesn't belong to key %q", c.table, c.key)
 	}
 	m.impliedVersions()
+	if m.Op.OnElements() {
+		return p.finishElements(m, c)
+	}
 	return nil
 }
 
@@ -228,10 +263,10 @@ func (c *content) decode(text *[]byte) error {
 }
 
 func (m *Mutation) impliedVersions() {
-	switch m.Op {
-	case OpSet, OpDel:
+	switch {
+	case m.Op == OpSet, m.Op == OpDel, m.Whole:
 		m.Floor, m.ExpiryVersion = m.Version, m.Version
-	case OpExpireAt, OpPersist:
+	case m.Op == OpExpireAt, m.Op == OpPersist:
 		m.ExpiryVersion = m.Version
 	}
 }
@@ -313,12 +348,15 @@ func keep(last *string, text []byte) string {
 	return *last
 }
 
-func fieldNames(bits uint32) string {
+func fieldNames(bits uint64) string {
 	var names []byte
 	for name, bit := range fieldBits {
 		if bits&bit != 0 {
 			names = append(append(names, ' '), name...)
 		}
+	}
+	if bits&(hasFieldNames|hasPrevs) != 0 {
+		names = append(names, " of another form"...)
 	}
 	if len(names) == 0 {
 		return "none"

@@ -10,7 +10,7 @@ import (
 //
 //	2-1041.0        2026-11-21T10:00:00.123456789Z  set       string  users:42  =  "37"  expires 2026-11-21T11:00:00Z  was 1795255100000000000@dc-a  by incr
 //
-// Keys that would be unclear bare are quoted, long values are cut. It isn't meant to be read by programs and may change.
+// Keys, fields and members that would be unclear bare are quoted, long values are cut, and of many elements the first few are shown. It isn't meant to be read by programs and may change.
 func AppendText(dst []byte, st *Stamp, ev *Event, i int, names Names) []byte {
 	m := &ev.Mutations[i]
 	start := len(dst)
@@ -26,11 +26,14 @@ func AppendText(dst []byte, st *Stamp, ev *Event, i int, names Names) []byte {
 	start = len(dst)
 	dst = pad(append(dst, m.Type.String()...), start, 6)
 	dst = appendTextContent(dst, m)
+	if m.Whole && m.Op.OnElements() {
+		dst = append(dst, "  whole key"...)
+	}
 	if m.ExpireAt != 0 {
 		dst = append(dst, "  expires "...)
 		dst = time.UnixMilli(m.ExpireAt).UTC().AppendFormat(dst, time.RFC3339Nano)
 	}
-	if !m.Prev.IsZero() {
+	if !m.Prev.IsZero() && !m.versionsElements() {
 		dst = append(dst, "  was "...)
 		dst = strconv.AppendInt(dst, m.Prev.Time, 10)
 		dst = append(append(dst, '@'), names.ID(m.Prev.Cluster)...)
@@ -60,7 +63,61 @@ func appendTextContent(dst []byte, m *Mutation) []byte {
 		dst = append(dst, "  =  "...)
 		dst = appendQuoted(dst, m.Value)
 	}
+	if m.Op.OnElements() {
+		dst = appendTextElements(append(dst, ' '), m)
+	}
 	return dst
+}
+
+// elementsShown is how many elements a line of text shows.
+const elementsShown = 3
+
+func appendTextElements(dst []byte, m *Mutation) []byte {
+	if m.Op.pops() {
+		dst = strconv.AppendUint(append(dst, ' '), m.popped(), 10)
+		if m.popped() == 1 {
+			return append(dst, " item"...)
+		}
+		return append(dst, " items"...)
+	}
+	shown := min(elementsShown, len(m.Elements))
+	for i := range m.Elements[:shown] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendTextElement(append(dst, ' '), m.Op, &m.Elements[i])
+	}
+	if left := len(m.Elements) - shown; left > 0 {
+		dst = strconv.AppendInt(append(dst, " … and "...), int64(left), 10)
+		dst = append(dst, " more"...)
+	}
+	if m.Op == OpBits {
+		dst = strconv.AppendUint(append(dst, " of "...), m.Count, 10)
+		dst = append(dst, " bytes"...)
+	}
+	return dst
+}
+
+func appendTextElement(dst []byte, op Op, e *Element) []byte {
+	switch op {
+	case OpHSet:
+		dst = append(appendShown(dst, e.Sub), " = "...)
+		return appendQuoted(dst, e.Value)
+	case OpZAdd:
+		return appendScore(append(appendShown(dst, e.Sub), " = "...), e.Score)
+	case OpLPush, OpRPush:
+		return appendQuoted(dst, e.Value)
+	case OpLSet, OpLInsert:
+		dst = append(strconv.AppendInt(dst, e.Index, 10), " = "...)
+		return appendQuoted(dst, e.Value)
+	case OpLRem:
+		return strconv.AppendInt(dst, e.Index, 10)
+	case OpBits:
+		dst = strconv.AppendUint(append(dst, "segment "...), uint64(segmentNumber(e.Sub)), 10)
+		dst = strconv.AppendInt(append(dst, ": "...), int64(len(e.Value)), 10)
+		return append(dst, " bytes"...)
+	}
+	return appendShown(dst, e.Sub)
 }
 
 // pad fills the column that began at start up to width, and puts two spaces after it.

@@ -143,10 +143,14 @@ func TestValidatorBookmarks(t *testing.T) {
 
 // validate reads lines as `verify` will: nothing but the lines.
 func validate(lines [][]byte, replays bool) error {
+	return validateAfter(Position{}, Chain{}, lines, replays)
+}
+
+func validateAfter(position Position, chain Chain, lines [][]byte, replays bool) error {
 	var p Parser
 	var l Line
 	v := Validator{AllowReplays: replays}
-	v.From(Position{}, Chain{})
+	v.From(position, chain)
 	for _, line := range lines {
 		if err := p.Parse(line, &l); err != nil {
 			return err
@@ -183,16 +187,38 @@ func TestEverySingleFaultInLinesIsFound(t *testing.T) {
 				t.Errorf("lines %d and %d swapped wasn't found", i, i+1)
 			}
 		}
-		for j := range lines[i] {
-			altered := slices.Clone(lines)
-			altered[i] = bytes.Clone(lines[i])
-			if altered[i][j] ^= 1; altered[i][j] == '\n' || lines[i][j] == '\n' {
-				continue
-			}
-			if validate(altered, false) == nil {
-				t.Fatalf("byte %d of line %d altered wasn't found: %s", j, i, altered[i])
+	}
+}
+
+// Every single byte of a line, altered, is found: of all ops.
+func TestEveryAlteredByteIsFound(t *testing.T) {
+	s := newStream(12, 60)
+	ops := map[Op]bool{}
+	for i, ev := range s.events {
+		var lines [][]byte
+		for j := range ev.Mutations {
+			ops[ev.Mutations[j].Op] = true
+			lines = append(lines, AppendJSON(nil, &s.stamps[i], ev, j, s.names))
+		}
+		st := &s.stamps[i]
+		if err := validateAfter(st.Prev, st.PrevChain, lines, false); err != nil {
+			t.Fatalf("%v: %s", err, lines)
+		}
+		for k, line := range lines {
+			for j := range line {
+				altered := slices.Clone(lines)
+				altered[k] = bytes.Clone(line)
+				if altered[k][j] ^= 1; altered[k][j] == '\n' || line[j] == '\n' {
+					continue
+				}
+				if validateAfter(st.Prev, st.PrevChain, altered, false) == nil {
+					t.Fatalf("byte %d of line %d altered wasn't found: %s", j, k, altered[k])
+				}
 			}
 		}
+	}
+	if len(ops) < 22 {
+		t.Errorf("only %d ops came", len(ops))
 	}
 }
 
