@@ -20,6 +20,7 @@ type Apply struct {
 	err   error
 
 	key, row []byte
+	sub      []byte // what the keys of one mutation's element rows start with
 	rows     []span // meta rows in the batch, for the cache, which may be switched on before the commit
 	dropped  bool   // a range delete: nothing cached before it holds
 	stamp    event.Stamp

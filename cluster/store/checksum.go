@@ -58,10 +58,11 @@ type Checksum struct {
 //
 //	1 type · string key · version · version floor · 8 expiry · version of the expiry
 //	string value, if the type is string
+//	8 count, if the type is bitmap: its length in bytes, of which the last may be in no segment
 //	per element in order: string subkey (a list's left out) · version · string payload, if it is a collection
 //
-// A tombstone goes in as a key of type 0, without what follows the expiry's version. Generations, counts and cluster numbers
-// are internal and left out.
+// A tombstone goes in as a key of type 0, without what follows the expiry's version. Generations, other counts and cluster
+// numbers are internal and left out, as is what a list keeps in its meta row.
 type summer struct {
 	ctx   context.Context
 	names event.Names
@@ -208,6 +209,10 @@ func (c *summer) collection(key []byte, m *event.Meta) error {
 			return err
 		}
 		c.elements = it
+	}
+	if m.Type == event.TypeBitmap {
+		c.buf = binary.LittleEndian.AppendUint64(c.buf[:0], m.Count)
+		c.hash.Write(c.buf)
 	}
 	prefix := appendElementsKey(nil, famElement, key, m.Generation)
 	var e element

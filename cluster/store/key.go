@@ -111,7 +111,8 @@ func appendElementsKey(dst []byte, family byte, key []byte, generation uint64) [
 }
 
 // appendElementKey appends the key of an element row. The subkey of a hash is the field, of a set and a sorted set the
-// member; see appendSequence and appendSegment for lists and bitmaps.
+// member, of a bitmap the segment's number. That of a list item is its place, bytes that sort as the items stand: what else they mean is the
+// evaluation's (cluster/command, list.go), and nothing here looks into them.
 func appendElementKey(dst, key []byte, generation uint64, subkey []byte) []byte {
 	return append(appendElementsKey(dst, famElement, key, generation), subkey...)
 }
@@ -195,12 +196,8 @@ func appendInt64(dst []byte, n int64) []byte {
 
 func readInt64(p []byte) int64 { return int64(binary.BigEndian.Uint64(p) ^ 1<<63) }
 
-// appendSequence appends the subkey of a list item: its sequence number. A push to the left takes the number below the
-// first, so numbers are signed and start at 0.
-func appendSequence(dst []byte, n int64) []byte { return appendInt64(dst, n) }
-
-// appendSegment appends the subkey of a bitmap segment: its number, from 0.
-func appendSegment(dst []byte, n uint32) []byte { return binary.BigEndian.AppendUint32(dst, n) }
+// segmentSize is the size of the subkey of a bitmap segment: its number, from 0, big-endian.
+const segmentSize = 4
 
 // Values of a secondary index: a kind, then bytes that sort as the values do.
 const (

@@ -98,7 +98,10 @@ func (a *Apply) mutation(pos event.Position, i int, m *event.Mutation) error {
 	case event.OpRange:
 		a.removeRange(pos, i, m)
 	default:
-		return eventf("at %s.%d: op %d is unknown here: the leader runs a newer program; this one knows ops 1 to %d", pos, i, m.Op, event.OpRange)
+		if m.Op.OnElements() {
+			return a.collection(pos, i, m)
+		}
+		return eventf("at %s.%d: op %d is unknown here: the leader runs a newer program; this one knows ops 1 to %d", pos, i, m.Op, event.OpBits)
 	}
 	return nil
 }
@@ -153,10 +156,13 @@ func (a *Apply) remove(m *event.Mutation) {
 		a.state.Keys--
 		a.deleteMeta(m.Key)
 		a.index(m, 0)
-		if m.Before.Generation != 0 {
-			a.bury(m)
-		}
+		a.bury(m)
 	}
+	a.entomb(m, m.Version)
+}
+
+// entomb keeps the version of a key that was removed, if it is to be kept, else sees to it that no older one stays.
+func (a *Apply) entomb(m *event.Mutation, version event.Version) {
 	if !m.Tombstone && (m.Before.Exists || m.Prev.IsZero()) {
 		return
 	}
@@ -165,13 +171,16 @@ func (a *Apply) remove(m *event.Mutation) {
 		a.batch.Delete(a.key)
 		return
 	}
-	left := event.Meta{Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
+	left := event.Meta{Version: version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
 	a.row = appendMeta(a.row[:0], &left)
 	a.batch.Put(a.key, a.row)
 }
 
-// bury queues the elements of the generation before for removal.
+// bury queues the elements of the generation before, if there was one, for removal.
 func (a *Apply) bury(m *event.Mutation) {
+	if m.Before.Generation == 0 {
+		return
+	}
 	a.key = appendCleanGenerationKey(a.key[:0], m.Key, m.Before.Generation)
 	a.row = append(a.row[:0], rowFormat, byte(m.Before.Type))
 	a.batch.Put(a.key, a.row)

@@ -54,6 +54,7 @@ func compare(t testing.TB, s *Store, w *world) {
 	}
 	compareState(t, &st, w)
 	compareTombstones(t, s, w)
+	compareElements(t, s, w)
 	compareOwn(t, s, w)
 }
 
@@ -71,8 +72,19 @@ func compareTombstones(t testing.TB, s *Store, w *world) {
 	t.Helper()
 	n := 0
 	must(t, scan(s.engine, []byte{famTombstone}, []byte{famTombstone + 1}, func(_, _ []byte) (bool, error) { n++; return true, nil }))
-	if n != len(w.tombstones) {
-		t.Fatalf("%d tombstones, want %d", n, len(w.tombstones))
+	dead := 0
+	for key, subs := range w.dead {
+		dead += len(subs)
+		for sub, want := range subs {
+			v, _, err := s.ElementTombstone(nil, []byte(key), []byte(sub))
+			must(t, err)
+			if v != want {
+				t.Fatalf("tombstone of %q in %q: got %v, want %v", sub, key, v, want)
+			}
+		}
+	}
+	if n != len(w.tombstones)+dead {
+		t.Fatalf("%d tombstones, want %d of keys and %d of elements", n, len(w.tombstones), dead)
 	}
 	for k, want := range w.tombstones {
 		m, _, ok, err := s.Tombstone(nil, []byte(k))
@@ -135,6 +147,12 @@ func TestFoldEqualsModel(t *testing.T) {
 			compare(t, s, w)
 			if n := countRows(t, e, famExpiry); int64(n) != s.State().Expiring {
 				t.Fatalf("%d expiry rows after the clean-up, want %d", n, s.State().Expiring)
+			}
+			if n, want := countRows(t, e, famElement), w.countItems(event.TypeNone); n != want {
+				t.Fatalf("%d element rows after the clean-up, want %d", n, want)
+			}
+			if n, want := countRows(t, e, famScore), w.countItems(event.TypeZSet); n != want {
+				t.Fatalf("%d score rows after the clean-up, want %d", n, want)
 			}
 			if n := countRows(t, e, famCleanup); n != 0 {
 				t.Fatalf("%d clean-up rows are left", n)

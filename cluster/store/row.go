@@ -24,7 +24,8 @@ import (
 //	        0-10    expiry, zigzag varint, ms since 1970
 //	        0-13    expiry's version
 //	        0-20    generation, count: uvarints; not in strings and tombstones
-//	        rest    a string's value; a list's ends (8 bytes each: first sequence number, last); else nothing
+//	        rest    a string's value; of a collection what its type keeps there, opaque here: a list's ends (cluster/command,
+//	                list.go), else nothing
 //
 // A key written by SET costs 12 bytes here beside its value, with an expiry 18. The engine checks its blocks, so rows have
 // no checksum of their own.

@@ -149,9 +149,9 @@ func (st *story) elements(d *datadriven.TestData) error {
 		case "set":
 			e.kind, e.payload = event.TypeSet, nil
 		case "list":
-			e.kind, sub = event.TypeList, appendSequence(nil, number(f[1]))
+			e.kind, sub = event.TypeList, appendInt64(nil, number(f[1]))
 		case "bitmap":
-			e.kind, sub = event.TypeBitmap, appendSegment(nil, uint32(number(f[1])))
+			e.kind, sub = event.TypeBitmap, binary.BigEndian.AppendUint32(nil, uint32(number(f[1])))
 		case "zset":
 			score, err := strconv.ParseFloat(f[2], 64)
 			if err != nil {

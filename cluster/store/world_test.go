@@ -45,7 +45,9 @@ type entry struct {
 type world struct {
 	keys       map[string]event.Meta
 	tombstones map[string]event.Meta
-	own        map[string]string // kind and id → value
+	items      map[string]map[string]item          // elements by key and subkey
+	dead       map[string]map[string]event.Version // tombstones of elements
+	own        map[string]string                   // kind and id → value
 	replicates bool
 	pos        event.Position
 	clock      int64
@@ -58,7 +60,7 @@ type world struct {
 
 func newWorld() *world {
 	return &world{
-		keys: map[string]event.Meta{}, tombstones: map[string]event.Meta{}, own: map[string]string{},
+		keys: map[string]event.Meta{}, tombstones: map[string]event.Meta{}, items: map[string]map[string]item{}, dead: map[string]map[string]event.Version{}, own: map[string]string{},
 		pos: event.Position{Term: 1}, clock: 1_000_000, wall: 1000,
 	}
 }
@@ -131,6 +133,9 @@ func (w *world) value(key, value string) {
 func (w *world) keep(m event.Mutation, meta event.Meta) {
 	w.keys[string(m.Key)] = meta
 	delete(w.tombstones, string(m.Key))
+	if meta.Type == event.TypeString {
+		delete(w.items, string(m.Key))
+	}
 	w.emit(m)
 }
 
@@ -155,6 +160,7 @@ func (w *world) bury(m event.Mutation) {
 		delete(w.tombstones, key)
 	}
 	delete(w.keys, key)
+	delete(w.items, key)
 	w.emit(m)
 }
 
@@ -182,6 +188,12 @@ func (w *world) rangeDelete(start, end string) {
 				m.Before.Expiring++
 			}
 			delete(w.keys, key)
+			delete(w.items, key)
+		}
+	}
+	for key := range w.dead {
+		if in(key) {
+			delete(w.dead, key)
 		}
 	}
 	for key := range w.tombstones {
@@ -231,7 +243,9 @@ func (w *world) randomMutation(r *rand.Rand) {
 	meta, exists := w.keys[key]
 	value := fmt.Sprint("v", r.IntN(1000))
 	at := w.wall + 1 + r.Int64N(200)
-	switch n := r.IntN(100); {
+	switch n := r.IntN(140); {
+	case n >= 100:
+		w.randomElements(r, key)
 	case n < 30:
 		w.set(key, value, 0)
 	case n < 45:
