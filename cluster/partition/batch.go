@@ -39,10 +39,34 @@ type flightKey struct {
 // empty says whether there is nothing to propose.
 func (b *batch) empty() bool { return len(b.ev.Mutations) == 0 && len(b.ev.Own) == 0 }
 
-// arena keeps copies of keys and values. Its memory never moves, so that map keys may point into it.
-type arena struct{ chunk []byte }
+// arena keeps copies of keys, values and elements. Its memory never moves, so that map keys may point into it.
+type arena struct {
+	chunk    []byte
+	elements []event.Element
+}
 
-const arenaChunk = 16 << 10
+const (
+	arenaChunk    = 16 << 10
+	arenaElements = 128
+)
+
+// copyElements copies elements with what their slices hold.
+func (a *arena) copyElements(p []event.Element) []event.Element {
+	if len(p) == 0 {
+		return nil
+	}
+	if len(p) > cap(a.elements)-len(a.elements) {
+		a.elements = make([]event.Element, 0, max(arenaElements, len(p)))
+	}
+	n := len(a.elements)
+	a.elements = append(a.elements, p...)
+	own := a.elements[n:len(a.elements):len(a.elements)]
+	for i := range own {
+		e := &own[i]
+		e.Sub, e.Value = a.copy(e.Sub), a.copy(e.Value)
+	}
+	return own
+}
 
 func (a *arena) copy(p []byte) []byte {
 	if len(p) == 0 {

@@ -83,24 +83,36 @@ func (v *flightView) CountScores(key []byte, m *event.Meta, in command.ScoreRang
 	return snap.CountScores(key, m, in)
 }
 
-// after is the meta row that a mutation of a string or of a key as a whole leaves; false if it leaves none.
+// after is the meta row that a mutation leaves; false if it leaves none.
 func after(m *event.Mutation) (event.Meta, bool) {
+	if m.Op == event.OpDel || m.Op.OnElements() && m.Count == 0 {
+		return removed(m)
+	}
 	meta := event.Meta{
 		Type: m.Type, Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion,
 		Generation: m.Generation, Count: m.Count, Value: m.Value,
 	}
-	switch m.Op {
-	case event.OpDel:
-		if m.Tombstone { // absent, but what it was replaced by is known
-			return event.Meta{Type: event.TypeNone, Version: m.Version, Floor: m.Floor}, true
-		}
+	switch {
+	case m.Op == event.OpExpire:
 		return event.Meta{}, false
-	case event.OpExpire:
-		return event.Meta{}, false
-	case event.OpExpireAt, event.OpPersist:
+	case m.Op == event.OpExpireAt, m.Op == event.OpPersist:
 		meta.Version, meta.Value = m.Before.Version, m.Before.Value
+	case m.Op.OnElements():
+		meta.Version = m.KeyVersion
 	}
 	return meta, true
+}
+
+// removed is what is left of a key that a mutation removed: where versions are kept, it is absent, but when it was removed is known.
+func removed(m *event.Mutation) (event.Meta, bool) {
+	if !m.Tombstone {
+		return event.Meta{}, false
+	}
+	left := event.Meta{Type: event.TypeNone, Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
+	if m.Op.OnElements() {
+		left.Version = m.KeyVersion
+	}
+	return left, true
 }
 
 // batchTx collects the mutations of one evaluation in the open batch.
@@ -117,21 +129,35 @@ func (t *batchTx) Emit(m *event.Mutation) {
 	n := len(b.ev.Mutations) - 1
 	e := &b.ev.Mutations[n]
 	e.Key, e.Value, e.Before.Value = r.arena.copy(m.Key), r.arena.copy(m.Value), r.arena.copy(m.Before.Value)
+	e.Elements = r.arena.copyElements(m.Elements)
 	e.Group, e.Command = t.group, t.command
 	command.Stamp(e, event.Version{Time: b.ev.Time + int64(n), Cluster: r.self})
 	b.undo = append(b.undo, r.inflight[asString(e.Key)])
 	r.inflight[asString(e.Key)] = flightKey{batch: b, mutation: n}
-	b.bytes += len(e.Key) + len(e.Value) + len(e.Before.Value) + mutationOverhead
+	b.bytes += mutationSize(e)
 }
 
-// mutationOverhead is about what a mutation takes in the log beyond its key and values.
-const mutationOverhead = 64
+// What a mutation, and an element in it, take in the log beyond their keys and values, as a bound rather than a mean: of versions, numbers
+// and lengths.
+const (
+	mutationOverhead = 64
+	elementOverhead  = 32
+)
+
+// mutationSize is about what a mutation takes in the log.
+func mutationSize(m *event.Mutation) int {
+	n := mutationOverhead + len(m.Key) + len(m.Value) + len(m.Before.Value)
+	for i := range m.Elements {
+		n += elementOverhead + len(m.Elements[i].Sub) + len(m.Elements[i].Value)
+	}
+	return n
+}
 
 // rollback takes back what was emitted since the batch had n mutations.
 func (r *Replica) rollback(b *batch, n int) {
 	for i := len(b.ev.Mutations) - 1; i >= n; i-- {
 		m := &b.ev.Mutations[i]
-		b.bytes -= len(m.Key) + len(m.Value) + len(m.Before.Value) + mutationOverhead
+		b.bytes -= mutationSize(m)
 		if b.undo[i].batch == nil {
 			delete(r.inflight, asString(m.Key))
 		} else {
