@@ -38,6 +38,10 @@ type Iterator interface {
 	SeekLT(key []byte) bool
 	Next() bool
 	Prev() bool
+	// Skip passes over up to n keys, the one that it stands on being the first, as so many calls of Next (or, with a negative n, of Prev)
+	// would, but faster; it says over how many. Unless to is empty it doesn't pass over a key ≥ to (backward: ≤ to): it stops there.
+	// Fewer than asked for and Valid means that it stopped so.
+	Skip(n int64, to []byte) int64
 	Valid() bool
 	Key() []byte
 	Value() []byte

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -122,6 +123,59 @@ func testIteratorTurns(t *testing.T, target Target) {
 		}
 		if got != step.want || ok != (step.want != "") || it.Err() != nil {
 			t.Fatalf("%s: at %q (%t, %v), want %q", step.name, got, ok, it.Err(), step.want)
+		}
+	}
+}
+
+// testIteratorSkip passes over keys in both directions, by number and up to a key.
+func testIteratorSkip(t *testing.T, target Target) {
+	e, _ := open(t, target)
+	write(t, e, "+a=1", "+b=2", "+c=3", "+d=4", "+e=5", "+f=6", "+g=7", "+h=8")
+	must(t, e.Flush())
+	write(t, e, "-d", "!f..g", "+g=8") // what is there between bounds: b c e g
+	it, err := e.NewIterator([]byte("b"), []byte("h"))
+	must(t, err)
+	defer it.Close()
+	if n := it.Skip(3, nil); n != 0 || it.Valid() {
+		t.Fatalf("unpositioned, it passed over %d keys", n)
+	}
+	for _, step := range []struct {
+		from   func() bool
+		n      int64
+		to     string
+		passed int64
+		at     string
+	}{
+		{it.First, 0, "", 0, "b"},
+		{it.First, 1, "", 1, "c"},
+		{it.First, 3, "", 3, "g"},
+		{it.First, 4, "", 4, ""},
+		{it.First, math.MaxInt64, "", 4, ""},
+		{it.First, 9, "e", 2, "e"},
+		{it.First, 1, "e", 1, "c"},
+		{it.First, 9, "d", 2, "e"},
+		{it.First, 9, "b", 0, "b"},
+		{it.First, 9, "a", 0, "b"},
+		{it.First, 9, "z", 4, ""},
+		{it.Last, -1, "", 1, "e"},
+		{it.Last, -3, "", 3, "b"},
+		{it.Last, -4, "", 4, ""},
+		{it.Last, math.MinInt64, "", 4, ""},
+		{it.Last, -9, "c", 2, "c"},
+		{it.Last, -9, "d", 2, "c"},
+		{it.Last, -9, "g", 0, "g"},
+		{it.Last, -9, "a", 4, ""},
+		{func() bool { return it.SeekGE([]byte("c")) }, 1, "", 1, "e"},
+		{func() bool { return it.SeekGE([]byte("c")) }, -1, "", 1, "b"},
+	} {
+		step.from()
+		passed := it.Skip(step.n, []byte(step.to))
+		at := ""
+		if it.Valid() {
+			at = string(it.Key())
+		}
+		if passed != step.passed || at != step.at || it.Err() != nil {
+			t.Fatalf("skip %d to %q: over %d, at %q (%v); want %d, %q", step.n, step.to, passed, at, it.Err(), step.passed, step.at)
 		}
 	}
 }

@@ -38,6 +38,7 @@ func Run(t *testing.T, target Target) {
 		{"RangeDelete", testRangeDelete},
 		{"IteratorBounds", testIteratorBounds},
 		{"IteratorTurns", testIteratorTurns},
+		{"IteratorSkip", testIteratorSkip},
 		{"Model", testModel},
 		{"Snapshot", testSnapshot},
 		{"IteratorIsolation", testIteratorIsolation},

@@ -120,7 +120,7 @@ func walk(t *testing.T, e engine.Engine, m model, lower, upper string, r *rand.R
 		target := key(r)
 		index, found := slices.BinarySearch(keys, target)
 		var name string
-		switch move := r.IntN(6); {
+		switch move := r.IntN(8); {
 		case move == 0:
 			name, at = "First", 0
 			it.First()
@@ -138,6 +138,14 @@ func walk(t *testing.T, e engine.Engine, m model, lower, upper string, r *rand.R
 		case move == 4:
 			name, at = "Next", at+1
 			it.Next()
+		case move > 5:
+			n := r.Int64N(7) - 3
+			name = fmt.Sprint("Skip ", n)
+			before := at
+			at = min(max(at+int(n), -1), len(keys))
+			if passed := it.Skip(n, nil); passed != int64(max(at-before, before-at)) {
+				t.Fatalf("%s in %q from %d: over %d", name, keys, before, passed)
+			}
 		default:
 			name, at = "Prev", at-1
 			it.Prev()

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/zankv/zankv/cluster/engine"
 )
@@ -53,6 +54,22 @@ func (it *iterator) SeekLT(key []byte) bool {
 
 func (it *iterator) Next() bool { return it.at != nil && it.land(it.root.ceiling(it.at.key, true)) }
 func (it *iterator) Prev() bool { return it.at != nil && it.land(it.root.below(it.at.key)) }
+
+// Skip implements engine.Iterator.
+func (it *iterator) Skip(n int64, to []byte) (passed int64) {
+	move, beyond := it.Next, func(order int) bool { return order >= 0 }
+	if n < 0 {
+		move, beyond = it.Prev, func(order int) bool { return order <= 0 }
+		n = -max(n, -math.MaxInt64)
+	}
+	for ; passed < n && it.Valid(); passed++ {
+		if len(to) > 0 && beyond(bytes.Compare(it.Key(), to)) {
+			break
+		}
+		move()
+	}
+	return passed
+}
 
 func (it *iterator) Valid() bool   { return it.at != nil }
 func (it *iterator) Key() []byte   { return it.at.key }

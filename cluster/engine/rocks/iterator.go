@@ -4,6 +4,8 @@ package rocks
 // #cgo nocallback zankv_iterator_create
 // #cgo noescape zankv_iterator_move
 // #cgo nocallback zankv_iterator_move
+// #cgo noescape zankv_iterator_skip
+// #cgo nocallback zankv_iterator_skip
 // #include "shim.h"
 import "C"
 
@@ -41,6 +43,16 @@ func (it *iterator) SeekLT(key []byte) bool { return it.move(C.zankv_seek_lt, ke
 // Next and Prev must not reach RocksDB from an invalid position: it asserts that they don't.
 func (it *iterator) Next() bool { return it.valid && it.move(C.zankv_next, nil) }
 func (it *iterator) Prev() bool { return it.valid && it.move(C.zankv_prev, nil) }
+
+// Skip is one crossing, however many keys it passes over.
+func (it *iterator) Skip(n int64, to []byte) int64 {
+	if !it.valid {
+		return 0
+	}
+	passed := int64(C.zankv_iterator_skip(it.c, C.int64_t(n), chars(to), C.size_t(len(to))))
+	it.valid = it.c.valid != 0
+	return passed
+}
 
 func (it *iterator) Valid() bool { return it.valid }
 

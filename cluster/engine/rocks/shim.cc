@@ -10,6 +10,7 @@
 
 #include "rocksdb/listener.h"
 #include "rocksdb/options.h"
+#include "rocksdb/slice.h"
 #include "rocksdb/version.h"
 #include "rocksdb/write_buffer_manager.h"
 
@@ -141,6 +142,14 @@ static void seek_lt(zankv_iterator* it, const char* key, size_t key_length) {
   if (length == key_length && memcmp(found, key, length) == 0) rocksdb_iter_prev(it->iterator);
 }
 
+static int read_position(zankv_iterator* it) {
+  it->valid = rocksdb_iter_valid(it->iterator);
+  if (!it->valid) return 0;
+  it->key = rocksdb_iter_key(it->iterator, &it->key_length);
+  it->value = rocksdb_iter_value(it->iterator, &it->value_length);
+  return 1;
+}
+
 int zankv_iterator_move(zankv_iterator* it, int move, const char* key, size_t key_length) {
   if (key == nullptr) key = "";
   switch (move) {
@@ -151,10 +160,29 @@ int zankv_iterator_move(zankv_iterator* it, int move, const char* key, size_t ke
     case zankv_seek_ge: rocksdb_iter_seek(it->iterator, key, key_length); break;
     case zankv_seek_lt: seek_lt(it, key, key_length); break;
   }
-  if (!rocksdb_iter_valid(it->iterator)) return 0;
-  it->key = rocksdb_iter_key(it->iterator, &it->key_length);
-  it->value = rocksdb_iter_value(it->iterator, &it->value_length);
-  return 1;
+  return read_position(it);
+}
+
+int64_t zankv_iterator_skip(zankv_iterator* it, int64_t n, const char* to, size_t to_length) {
+  const bool back = n < 0;
+  if (back) n = n == INT64_MIN ? INT64_MAX : -n;
+  const rocksdb::Slice end(to_length > 0 ? to : "", to_length);
+  int64_t passed = 0;
+  for (; passed < n && rocksdb_iter_valid(it->iterator); passed++) {
+    if (to_length > 0) {
+      size_t length;
+      const char* key = rocksdb_iter_key(it->iterator, &length);
+      const int order = rocksdb::Slice(key, length).compare(end);
+      if (back ? order <= 0 : order >= 0) break;
+    }
+    if (back) {
+      rocksdb_iter_prev(it->iterator);
+    } else {
+      rocksdb_iter_next(it->iterator);
+    }
+  }
+  read_position(it);
+  return passed;
 }
 
 char* zankv_iterator_error(const zankv_iterator* it) {

@@ -58,6 +58,7 @@ typedef struct {
   rocksdb_iterator_t* iterator;
   rocksdb_readoptions_t* options;
   char* bounds;
+  int valid;  // whether it stands on a key
 } zankv_iterator;
 // A bound of length 0 is open.
 zankv_iterator* zankv_iterator_create(rocksdb_t* db, const rocksdb_snapshot_t* snapshot, const char* lower, size_t lower_length,
@@ -65,6 +66,8 @@ zankv_iterator* zankv_iterator_create(rocksdb_t* db, const rocksdb_snapshot_t* s
 // The moves; 1 if it stands on a key now.
 enum { zankv_first = 1, zankv_last = 2, zankv_next = 3, zankv_prev = 4, zankv_seek_ge = 5, zankv_seek_lt = 6 };
 int zankv_iterator_move(zankv_iterator* it, int move, const char* key, size_t key_length);
+// From a key that it stands on, passes over up to n keys, or -n backward; but, unless to_length is 0, over none at or beyond to. Says over how many.
+int64_t zankv_iterator_skip(zankv_iterator* it, int64_t n, const char* to, size_t to_length);
 char* zankv_iterator_error(const zankv_iterator* it);
 void zankv_iterator_destroy(zankv_iterator* it);
 
