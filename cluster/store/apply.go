@@ -11,20 +11,25 @@ import (
 // goroutine that applies; a store has one at a time. After an error it is of no more use, and neither is the replica: the
 // state it would have had to reach is not known here.
 type Apply struct {
-	s     *Store
-	batch engine.Batch
+	s *Store
+	projector
 	// state is what will be current after Commit; its Clusters are shared with the current one until a name is added.
 	state State
 	open  bool // state was taken over since the last Commit
 	count int
 	err   error
 
+	rows    []span // meta rows in the batch, for the cache, which may be switched on before the commit
+	dropped bool   // a range delete: nothing cached before it holds
+	stamp   event.Stamp
+	scratch event.Scratch
+}
+
+// projector makes rows, in a batch.
+type projector struct {
+	batch    engine.Batch
 	key, row []byte
 	sub      []byte // what the keys of one mutation's element rows start with
-	rows     []span // meta rows in the batch, for the cache, which may be switched on before the commit
-	dropped  bool   // a range delete: nothing cached before it holds
-	stamp    event.Stamp
-	scratch  event.Scratch
 }
 
 // span is where a meta row lies in the batch: its key, and the value after it; size is 0 for a row removed.

@@ -140,51 +140,69 @@ func scoreBounds(key []byte, m *event.Meta, in *ScoreRange) (prefix, lower, uppe
 	return prefix, lower, upper
 }
 
-// CountScores counts a range of a sorted set's members: as command's View.
+// CountScores counts a range of a sorted set's members: as command's View. It takes time in proportion to the members counted.
 func (n *Snapshot) CountScores(key []byte, m *event.Meta, in ScoreRange) (count int64, err error) {
 	if m.Generation == 0 {
 		return 0, nil
 	}
 	_, lower, upper := scoreBounds(key, m, &in)
-	err = walk(n.reader, lower, upper, false, 0, func(_, _ []byte) (bool, error) {
-		count++
-		return count < math.MaxInt64, nil
-	})
-	return count, err
+	it, err := n.reader.NewIterator(lower, upper)
+	if err != nil {
+		return 0, iterateError(lower, err)
+	}
+	defer it.Close()
+	if it.First() {
+		count = it.Skip(math.MaxInt64, nil)
+	}
+	return max(count-max(in.Skip, 0), 0), iterateError(lower, it.Err())
 }
 
 // walk visits the rows in [lower, upper), from either end, but for the first skip.
 func walk(r engine.Reader, lower, upper []byte, reverse bool, skip int64, visit func(key, value []byte) (bool, error)) error {
 	it, err := r.NewIterator(lower, upper)
 	if err != nil {
-		return fmt.Errorf("store: iterate from % x: %w", lower[:min(len(lower), 32)], err)
+		return iterateError(lower, err)
 	}
 	defer it.Close()
-	first, next := it.First, it.Next
+	first, next, ahead := it.First, it.Next, skip
 	if reverse {
-		first, next = it.Last, it.Prev
+		first, next, ahead = it.Last, it.Prev, -skip
 	}
-	for ok := first(); ok; ok = next() {
-		if skip > 0 {
-			skip--
-			continue
-		}
+	ok := first()
+	if ok && skip > 0 {
+		it.Skip(ahead, nil)
+		ok = it.Valid()
+	}
+	for ; ok; ok = next() {
 		more, err := visit(it.Key(), it.Value())
 		if err != nil || !more {
 			return err
 		}
 	}
-	if err := it.Err(); err != nil {
-		return fmt.Errorf("store: iterate from % x: %w", lower[:min(len(lower), 32)], err)
+	return iterateError(lower, it.Err())
+}
+
+func iterateError(lower []byte, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("store: iterate from % x: %w", lower[:min(len(lower), 32)], err)
 }
 
 // ElementTombstone reads the version of a deleted element. Any goroutine.
 func (s *Store) ElementTombstone(buf, key, sub []byte) (v event.Version, buf2 []byte, err error) {
+	return readElementTombstone(s.engine, buf, key, sub)
+}
+
+// ElementTombstone is Store.ElementTombstone on the snapshot.
+func (n *Snapshot) ElementTombstone(buf, key, sub []byte) (v event.Version, buf2 []byte, err error) {
+	return readElementTombstone(n.reader, buf, key, sub)
+}
+
+func readElementTombstone(r engine.Reader, buf, key, sub []byte) (v event.Version, buf2 []byte, err error) {
 	buf = appendElementTombstoneKey(buf[:0], key, sub)
 	n := len(buf)
-	buf, ok, err := s.engine.Get(buf, buf[:n])
+	buf, ok, err := r.Get(buf, buf[:n])
 	if err != nil || !ok {
 		return v, buf, readError(key, err)
 	}

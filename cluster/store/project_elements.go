@@ -46,10 +46,10 @@ func (a *Apply) emptied(m *event.Mutation) {
 }
 
 // elements writes and removes the rows of a mutation's elements. It says what is wrong with one that has no place in the rows.
-func (a *Apply) elements(m *event.Mutation) (problem string) {
+func (p *projector) elements(m *event.Mutation) (problem string) {
 	// In a generation that begins with this mutation nothing was there before.
 	continues := m.Before.Exists && m.Before.Generation == m.Generation
-	a.sub = appendElementsKey(a.sub[:0], famElement, m.Key, m.Generation)
+	p.sub = appendElementsKey(p.sub[:0], famElement, m.Key, m.Generation)
 	for i := range m.Elements {
 		e := &m.Elements[i]
 		if m.Type == event.TypeBitmap && len(e.Sub) != segmentSize {
@@ -59,55 +59,55 @@ func (a *Apply) elements(m *event.Mutation) (problem string) {
 			if math.IsNaN(e.Score) || math.IsNaN(e.Was) {
 				return fmt.Sprintf("member %q has NaN for a score", clip(e.Sub))
 			}
-			a.score(m, e, continues && e.Exists)
+			p.score(m, e, continues && e.Exists)
 		}
-		a.element(m, e)
+		p.element(m, e)
 	}
 	return ""
 }
 
-// element writes or removes one element's row, and the tombstone that it leaves or takes the place of. a.sub is what the row's key starts
+// element writes or removes one element's row, and the tombstone that it leaves or takes the place of. p.sub is what the row's key starts
 // with, up to the subkey.
-func (a *Apply) element(m *event.Mutation, e *event.Element) {
-	a.key = append(append(a.key[:0], a.sub...), e.Sub...)
+func (p *projector) element(m *event.Mutation, e *event.Element) {
+	p.key = append(append(p.key[:0], p.sub...), e.Sub...)
 	removed := m.Op.Removes() || m.Op == event.OpBits && len(e.Value) == 0
 	if removed {
-		a.batch.Delete(a.key)
+		p.batch.Delete(p.key)
 	} else {
-		a.row = appendElement(a.row[:0], &element{kind: m.Type, version: m.Version})
+		p.row = appendElement(p.row[:0], &element{kind: m.Type, version: m.Version})
 		if m.Type == event.TypeZSet {
-			a.row = appendScore(a.row, e.Score)
+			p.row = appendScore(p.row, e.Score)
 		} else {
-			a.row = append(a.row, e.Value...)
+			p.row = append(p.row, e.Value...)
 		}
-		a.batch.Put(a.key, a.row)
+		p.batch.Put(p.key, p.row)
 	}
 	keep := removed && m.ElementTombstones
 	if !keep && (e.Exists || e.Prev.IsZero()) {
 		return
 	}
-	a.key = appendElementTombstoneKey(a.key[:0], m.Key, e.Sub)
+	p.key = appendElementTombstoneKey(p.key[:0], m.Key, e.Sub)
 	if !keep {
-		a.batch.Delete(a.key)
+		p.batch.Delete(p.key)
 		return
 	}
-	a.row = appendElement(a.row[:0], &element{version: m.Version})
-	a.batch.Put(a.key, a.row)
+	p.row = appendElement(p.row[:0], &element{version: m.Version})
+	p.batch.Put(p.key, p.row)
 }
 
 // score brings the order of a sorted set from the score that a member had, if it was there, to the one that it gets. A score that stays
 // has its row already.
-func (a *Apply) score(m *event.Mutation, e *event.Element, there bool) {
+func (p *projector) score(m *event.Mutation, e *event.Element, there bool) {
 	removed := m.Op.Removes()
 	if there && !removed && e.Was == e.Score {
 		return
 	}
 	if there {
-		a.key = appendScoreKey(a.key[:0], m.Key, m.Generation, e.Was, e.Sub)
-		a.batch.Delete(a.key)
+		p.key = appendScoreKey(p.key[:0], m.Key, m.Generation, e.Was, e.Sub)
+		p.batch.Delete(p.key)
 	}
 	if !removed {
-		a.key = appendScoreKey(a.key[:0], m.Key, m.Generation, e.Score, e.Sub)
-		a.batch.Put(a.key, nil)
+		p.key = appendScoreKey(p.key[:0], m.Key, m.Generation, e.Score, e.Sub)
+		p.batch.Put(p.key, nil)
 	}
 }

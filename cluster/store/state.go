@@ -199,19 +199,5 @@ func checkIdentity(r engine.Reader, want Identity) error {
 
 // scan visits the rows in [lower, upper) until visit returns false or an error.
 func scan(r engine.Reader, lower, upper []byte, visit func(key, value []byte) (bool, error)) error {
-	it, err := r.NewIterator(lower, upper)
-	if err != nil {
-		return fmt.Errorf("store: iterate from % x: %w", lower[:min(len(lower), 32)], err)
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		more, err := visit(it.Key(), it.Value())
-		if err != nil || !more {
-			return err
-		}
-	}
-	if err := it.Err(); err != nil {
-		return fmt.Errorf("store: iterate from % x: %w", lower[:min(len(lower), 32)], err)
-	}
-	return nil
+	return walk(r, lower, upper, false, 0, visit)
 }
