@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 
@@ -11,6 +12,18 @@ import (
 type reader struct {
 	view stateView
 	ctx  command.Context
+}
+
+// run evaluates the command, on one state if it needs it.
+func (rd *reader) run(snapshot bool) error {
+	if snapshot {
+		rd.view.snap = rd.view.store.Snapshot()
+		defer func() {
+			rd.view.snap.Close()
+			rd.view.snap = nil
+		}()
+	}
+	return rd.ctx.Spec.Run(&rd.ctx)
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
@@ -35,19 +48,17 @@ func (r *Replica) Read(req *command.Request) bool {
 	rd := readers.Get().(*reader)
 	defer readers.Put(rd)
 	rd.view.store = r.store
-	if severalRows(req.Spec, len(req.Args)) {
-		rd.view.snap = r.store.Snapshot()
-		defer func() {
-			rd.view.snap.Close()
-			rd.view.snap = nil
-		}()
-	}
 	c := &rd.ctx
 	c.Spec, c.Args, c.Reply, c.View, c.Tx = req.Spec, req.Args, &req.Reply, &rd.view, nil
 	c.Now = max(r.opts.Clock().UnixMilli(), r.store.State().Wall)
 	c.Random = rand.Uint64()
 	n := len(req.Reply.Buf)
-	if err := req.Spec.Run(c); err != nil {
+	err := rd.run(severalRows(req.Spec, len(req.Args)))
+	if errors.Is(err, errTorn) {
+		req.Reply.Buf = req.Reply.Buf[:n]
+		err = rd.run(true)
+	}
+	if err != nil {
 		req.Reply.Buf = req.Reply.Buf[:n]
 		req.Reply.Error("ERR the state can't be read: " + err.Error())
 	}

@@ -403,6 +403,9 @@ func (r *Replica) newBatch() *batch {
 
 // recycle keeps a batch's memory, unless it grew large.
 func (r *Replica) recycle(b *batch) {
+	if r.view.over.batch == b {
+		r.view.over.forget()
+	}
 	if len(r.free) >= flightBatches || cap(b.ev.Mutations) > batchRequests {
 		return
 	}

@@ -3,7 +3,6 @@ package partition
 import (
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
-	"github.com/zankv/zankv/cluster/store"
 )
 
 // flightView is the state that writes are evaluated against: what is applied, and over it what the open batch has changed. What
@@ -13,6 +12,7 @@ type flightView struct {
 	buf []byte
 	// dirty is set when something was read that the open batch has changed.
 	dirty bool
+	over  flightElements
 }
 
 // Meta implements command.View.
@@ -52,36 +52,6 @@ func (v *flightView) Len() int64 {
 
 // Expiring is how many keys have an expiry: FLUSHDB, a barrier, counts by it.
 func (v *flightView) Expiring() int64 { return v.r.store.State().Expiring }
-
-// Element implements command.View.
-func (v *flightView) Element(key []byte, m *event.Meta, sub []byte) (e command.Element, ok bool, err error) {
-	e, v.buf, ok, err = v.r.store.Element(v.buf[:0], key, m, sub)
-	if err == nil && !ok && v.r.replicates {
-		e.Version, v.buf, err = v.r.store.ElementTombstone(v.buf[:0], key, sub)
-	}
-	return e, ok, err
-}
-
-// Elements implements command.View.
-func (v *flightView) Elements(key []byte, m *event.Meta, in command.Range, visit func([]byte, *command.Element) bool) error {
-	snap := v.r.store.Snapshot()
-	defer snap.Close()
-	return snap.Elements(key, m, in, visit)
-}
-
-// Scores implements command.View.
-func (v *flightView) Scores(key []byte, m *event.Meta, in command.ScoreRange, visit func(float64, []byte) bool) error {
-	snap := v.r.store.Snapshot()
-	defer snap.Close()
-	return snap.Scores(key, m, in, visit)
-}
-
-// CountScores implements command.View.
-func (v *flightView) CountScores(key []byte, m *event.Meta, in command.ScoreRange) (int64, error) {
-	snap := v.r.store.Snapshot()
-	defer snap.Close()
-	return snap.CountScores(key, m, in)
-}
 
 // after is the meta row that a mutation leaves; false if it leaves none.
 func after(m *event.Mutation) (event.Meta, bool) {
@@ -155,6 +125,7 @@ func mutationSize(m *event.Mutation) int {
 
 // rollback takes back what was emitted since the batch had n mutations.
 func (r *Replica) rollback(b *batch, n int) {
+	r.view.over.forget()
 	for i := len(b.ev.Mutations) - 1; i >= n; i-- {
 		m := &b.ev.Mutations[i]
 		b.bytes -= mutationSize(m)
@@ -166,71 +137,4 @@ func (r *Replica) rollback(b *batch, n int) {
 	}
 	clear(b.ev.Mutations[n:])
 	b.ev.Mutations, b.undo = b.ev.Mutations[:n], b.undo[:n]
-}
-
-// stateView reads applied state for one read command: one row as it is now, or several through a snapshot.
-type stateView struct {
-	store *store.Store
-	snap  *store.Snapshot
-	buf   []byte
-}
-
-// Meta implements command.View.
-func (v *stateView) Meta(key []byte) (m event.Meta, ok bool, err error) {
-	if v.snap != nil {
-		m, v.buf, ok, err = v.snap.Meta(v.buf[:0], key)
-	} else {
-		m, v.buf, ok, err = v.store.Meta(v.buf[:0], key)
-	}
-	return m, ok, err
-}
-
-// Keys implements command.View.
-func (v *stateView) Keys(from []byte, visit func([]byte, *event.Meta) bool) error {
-	return v.snap.Keys(from, visit)
-}
-
-// KeysReverse implements command.View.
-func (v *stateView) KeysReverse(before []byte, visit func([]byte, *event.Meta) bool) error {
-	return v.snap.KeysReverse(before, visit)
-}
-
-// Len implements command.View.
-func (v *stateView) Len() int64 { return v.store.State().Keys }
-
-// Element implements command.View.
-func (v *stateView) Element(key []byte, m *event.Meta, sub []byte) (e command.Element, ok bool, err error) {
-	if v.snap != nil {
-		e, v.buf, ok, err = v.snap.Element(v.buf[:0], key, m, sub)
-	} else {
-		e, v.buf, ok, err = v.store.Element(v.buf[:0], key, m, sub)
-	}
-	return e, ok, err
-}
-
-// Elements implements command.View.
-func (v *stateView) Elements(key []byte, m *event.Meta, in command.Range, visit func([]byte, *command.Element) bool) error {
-	return v.snap.Elements(key, m, in, visit)
-}
-
-// Scores implements command.View.
-func (v *stateView) Scores(key []byte, m *event.Meta, in command.ScoreRange, visit func(float64, []byte) bool) error {
-	return v.snap.Scores(key, m, in, visit)
-}
-
-// CountScores implements command.View.
-func (v *stateView) CountScores(key []byte, m *event.Meta, in command.ScoreRange) (int64, error) {
-	return v.snap.CountScores(key, m, in)
-}
-
-// severalRows says whether a command reads more than one row, so that it needs one consistent state for all.
-func severalRows(s *command.Spec, args int) bool {
-	if s.Scope != command.ScopeKeys || s.Flags&(command.ManyRows|command.MovableKeys) != 0 {
-		return true
-	}
-	last := s.LastKey
-	if last < 0 {
-		last += args
-	}
-	return last > s.FirstKey
 }

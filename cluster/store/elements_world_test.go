@@ -67,7 +67,7 @@ func (w *world) finish(m event.Mutation, all map[string]item, count int) {
 	for _, e := range m.Elements {
 		if m.ElementTombstones {
 			w.dead[key][string(e.Sub)] = m.Version
-		} else if !m.Whole {
+		} else if !e.Exists && !m.Whole {
 			delete(w.dead[key], string(e.Sub))
 		}
 	}
