@@ -141,6 +141,7 @@ type Replica struct {
 	tx          batchTx
 	ctx         command.Context
 	expired     [][]byte
+	cleaning    cleaning
 	lastExpiry  time.Time
 	lastRetain  time.Time
 	unmarked    int64 // bytes of entries applied since the last mark for them
@@ -312,6 +313,8 @@ func (r *Replica) run() {
 			return
 		case <-ticker.C:
 			tick = true
+		case <-r.cleaning.wake():
+			r.cleaning.armed = false
 		case <-r.box.wake:
 		}
 		// Whoever can run now runs first, so that what they send is evaluated together.
@@ -353,9 +356,11 @@ func (r *Replica) handle(work *arrivals, tick bool) error {
 	}
 	r.evaluateLanes(work.lanes)
 	if tick {
-		return r.tick()
+		if err := r.tick(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.cleanUp()
 }
 
 func (r *Replica) tick() error {

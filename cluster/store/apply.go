@@ -20,6 +20,7 @@ type Apply struct {
 	err   error
 
 	rows    []span // meta rows in the batch, for the cache, which may be switched on before the commit
+	jobs    []span // clean-up rows in the batch
 	dropped bool   // a range delete: nothing cached before it holds
 	stamp   event.Stamp
 	scratch event.Scratch
@@ -127,6 +128,9 @@ func (a *Apply) Commit() error {
 		return a.err
 	}
 	a.refresh()
+	for _, j := range a.jobs {
+		a.s.queue.add(a.batch.Rep()[j.key:j.keyEnd], a.batch.Rep()[j.row:j.rowEnd])
+	}
 	published := a.state
 	a.s.state.Store(&published)
 	a.reset()
@@ -138,7 +142,7 @@ func (a *Apply) reset() {
 		a.batch, a.row = engine.Batch{}, nil
 	}
 	a.batch.Reset()
-	a.rows = a.rows[:0]
+	a.rows, a.jobs = a.rows[:0], a.jobs[:0]
 	a.open, a.dropped, a.count = false, false, 0
 }
 

@@ -9,30 +9,61 @@ import (
 	"github.com/zankv/zankv/cluster/engine"
 )
 
-// Clean removes at most about limit rows that nothing refers to any more: elements of dead generations, expiry rows that range
+// cleanQueue are the jobs that wait for Clean. They are rows of the engine; those that came up since the store was opened are in memory, too,
+// so that nobody has to look for them among the remains of the jobs before them.
+type cleanQueue struct {
+	jobs  []cleanJob // in the order in which they came
+	bytes int
+	// scan says that there may be rows of jobs that aren't in jobs: those of before the store was opened, and those for which there was no
+	// room. They are gone through from the key at on.
+	scan bool
+	at   []byte
+}
+
+type cleanJob struct{ key, row []byte }
+
+// queueBytes bounds the jobs kept in memory.
+const queueBytes = 1 << 20
+
+func (q *cleanQueue) add(key, row []byte) {
+	if q.bytes += len(key) + len(row); q.bytes > queueBytes {
+		q.bytes -= len(key) + len(row)
+		q.scan, q.at = true, nil // also when one is under way: it may be past this one
+		return
+	}
+	q.jobs = append(q.jobs, cleanJob{key: bytes.Clone(key), row: bytes.Clone(row)})
+}
+
+// pop takes off the first n jobs.
+func (q *cleanQueue) pop(n int) {
+	for _, j := range q.jobs[:n] {
+		q.bytes -= len(j.key) + len(j.row)
+	}
+	clear(q.jobs[:n])
+	if q.jobs = q.jobs[n:]; len(q.jobs) == 0 {
+		q.jobs = nil
+	}
+}
+
+// CleanDue says whether Clean may have something to do. Only from the goroutine that applies.
+func (s *Store) CleanDue() bool { return len(s.queue.jobs) > 0 || s.queue.scan }
+
+// Clean removes about limit rows at most that nothing refers to any more: elements of dead generations, expiry rows that range
 // deletes left. more says that there is more to do. It changes nothing that a read or a checksum sees, and each
-// replica does it for itself, between commits: only the goroutine that applies may call it.
+// replica does it for itself, between commits: only the goroutine that applies may call it. A limit of a thousand takes about
+// a millisecond.
 func (s *Store) Clean(limit int) (more bool, err error) {
 	var batch engine.Batch
 	c := cleaner{s: s, batch: &batch, left: max(limit, 1)}
-	prefix := []byte{famCleanup}
-	err = scan(s.engine, prefix, prefixEnd(nil, prefix), func(key, row []byte) (bool, error) {
-		if err := c.job(key, row); err != nil {
-			return false, err
-		}
-		more = c.left <= 0
-		return !more, nil
-	})
+	finished, err := c.run()
+	if err == nil && batch.Count() > 0 {
+		err = s.engine.Write(&batch)
+	}
 	if err != nil {
 		return false, fmt.Errorf("store: clean %s: %w", s.id, err)
 	}
-	if batch.Count() == 0 {
-		return more, nil
-	}
-	if err := s.engine.Write(&batch); err != nil {
-		return false, fmt.Errorf("store: clean %s: %w", s.id, err)
-	}
-	return more, nil
+	s.queue.pop(finished)
+	return s.CleanDue(), nil
 }
 
 type cleaner struct {
@@ -42,79 +73,129 @@ type cleaner struct {
 	buf   []byte
 }
 
-func (c *cleaner) job(key, row []byte) error {
+// run does jobs until enough was removed, and says how many of those in memory are finished.
+func (c *cleaner) run() (finished int, err error) {
+	q := &c.s.queue
+	for i := range q.jobs {
+		if c.left <= 0 {
+			return i, nil
+		}
+		done, err := c.job(q.jobs[i].key, q.jobs[i].row)
+		if err != nil || !done {
+			return i, err
+		}
+	}
+	if c.left > 0 && q.scan {
+		err = c.scan(q)
+	}
+	return len(q.jobs), err
+}
+
+// scan goes on through the rows of jobs.
+func (c *cleaner) scan(q *cleanQueue) error {
+	lower, upper := []byte{famCleanup}, []byte{famCleanup + 1}
+	if len(q.at) > 0 {
+		lower = q.at
+	}
+	ended := true
+	err := scan(c.s.engine, lower, upper, func(key, row []byte) (bool, error) {
+		if ended = false; c.left > 0 {
+			done, err := c.job(key, row)
+			if err != nil {
+				return false, err
+			}
+			ended = done
+		}
+		if !ended {
+			q.at = append(q.at[:0], key...)
+		}
+		return ended, nil
+	})
+	if err == nil && ended {
+		q.scan, q.at = false, nil
+	}
+	return err
+}
+
+// job does one job, and says whether it is finished.
+func (c *cleaner) job(key, row []byte) (done bool, err error) {
 	if err := checkRow("clean-up", row, 1); err != nil {
-		return err
+		return false, err
 	}
 	if len(key) < 2 {
-		return corruptf("clean-up row: key % x", key)
+		return false, corruptf("clean-up row: key % x", key)
 	}
 	switch key[1] {
 	case cleanGeneration:
-		return c.generation(key)
+		done, err = c.generation(key)
 	case cleanRange:
-		return c.expiries(key, row)
+		done, err = c.expiries(key, row)
 	default:
-		return formatf("clean-up row of kind %d: it was written by a newer program", key[1])
+		return false, formatf("clean-up row of kind %d: it was written by a newer program", key[1])
 	}
-}
-
-// smallCollection is up to how many rows a dead generation is removed row by row. A range delete costs the engine's readers
-// something until it is compacted away, so that it isn't worth it for few rows.
-const smallCollection = 64
-
-// generation removes all rows of a dead generation and the queue row. What follows the first two bytes of the queue row's key is
-// what follows the family byte in those of the elements.
-func (c *cleaner) generation(key []byte) error {
-	for _, family := range [...]byte{famElement, famScore} {
-		c.buf = append(append(c.buf[:0], family), key[2:]...)
-		if err := c.prefix(c.buf); err != nil {
-			return err
-		}
+	if err != nil || !done {
+		return false, err
 	}
 	c.batch.Delete(key)
 	c.left--
-	return nil
+	return true, nil
 }
 
-func (c *cleaner) prefix(prefix []byte) error {
+// smallCollection is up to how many rows a dead generation is removed row by row. A range delete, which does with all at once, costs
+// the engine's readers something until it is compacted away: it isn't worth it for few rows.
+const smallCollection = 1024
+
+// rangeCost is what a range delete counts for, in rows.
+const rangeCost = 64
+
+// generation removes rows of a dead generation, and says whether they all are. What follows the first two bytes of the job's key is
+// what follows the family byte in those of the elements.
+func (c *cleaner) generation(key []byte) (done bool, err error) {
+	for _, family := range [...]byte{famElement, famScore} {
+		c.buf = append(append(c.buf[:0], family), key[2:]...)
+		if done, err := c.prefix(c.buf); err != nil || !done {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// prefix removes the rows whose keys start with prefix: all at once if they are many, else as many as are allowed for now.
+func (c *cleaner) prefix(prefix []byte) (done bool, err error) {
 	end := prefixEnd(nil, prefix)
-	n := 0
-	err := scan(c.s.engine, prefix, end, func(_, _ []byte) (bool, error) {
-		n++
-		return n <= smallCollection, nil
-	})
+	it, err := c.s.engine.NewIterator(prefix, end)
 	if err != nil {
-		return err
+		return false, iterateError(prefix, err)
 	}
-	if n > smallCollection {
+	defer it.Close()
+	if it.First() && it.Skip(smallCollection, nil) == smallCollection && it.Valid() {
 		c.batch.DeleteRange(prefix, end)
-		c.left -= n
-		return nil
-	}
-	return scan(c.s.engine, prefix, end, func(key, _ []byte) (bool, error) {
-		c.batch.Delete(key)
-		c.left--
+		c.left -= rangeCost
 		return true, nil
-	})
+	}
+	for it.First(); it.Valid() && c.left > 0; it.Next() {
+		c.batch.Delete(it.Key())
+		c.left--
+	}
+	return !it.Valid(), iterateError(prefix, it.Err())
 }
 
 // expiries goes through the expiry index once, in pieces, and removes the rows of keys in the range that don't have that expiry.
 // Where it stands is kept in memory: after a restart it begins again.
-func (c *cleaner) expiries(job, row []byte) error {
+func (c *cleaner) expiries(job, row []byte) (done bool, err error) {
 	f := fields{p: row[1:]}
 	start := f.counted()
 	end := f.p
 	if f.bad {
-		return corruptf("clean-up row of a range: % x", row[:min(len(row), 64)])
+		return false, corruptf("clean-up row of a range: % x", row[:min(len(row), 64)])
 	}
 	sweep := &c.s.sweep
 	if !bytes.Equal(sweep.job, job) {
 		sweep.job = append(sweep.job[:0], job...)
 		sweep.at = append(sweep.at[:0], famExpiry)
 	}
-	done := true
-	err := scan(c.s.engine, sweep.at, []byte{famExpiry + 1}, func(at, _ []byte) (bool, error) {
+	done = true
+	err = scan(c.s.engine, sweep.at, []byte{famExpiry + 1}, func(at, _ []byte) (bool, error) {
 		if c.left <= 0 {
 			done = false
 			sweep.at = append(sweep.at[:0], at...)
@@ -133,12 +214,10 @@ func (c *cleaner) expiries(job, row []byte) error {
 		return true, nil
 	})
 	if err != nil || !done {
-		return err
+		return false, err
 	}
 	sweep.job = sweep.job[:0]
-	c.batch.Delete(job)
-	c.left--
-	return nil
+	return true, nil
 }
 
 func within(key, start, end []byte) bool {

@@ -183,7 +183,13 @@ func (a *Apply) bury(m *event.Mutation) {
 	}
 	a.key = appendCleanGenerationKey(a.key[:0], m.Key, m.Before.Generation)
 	a.row = append(a.row[:0], rowFormat, byte(m.Before.Type))
+	a.putCleanup()
+}
+
+// putCleanup queues the job in key and row.
+func (a *Apply) putCleanup() {
 	a.batch.Put(a.key, a.row)
+	a.jobs = append(a.jobs, a.lastRow())
 }
 
 // index brings the expiry index from the expiry before to the one after.
@@ -228,7 +234,7 @@ func (a *Apply) removeRange(pos event.Position, i int, m *event.Mutation) {
 	a.key = appendCleanRangeKey(a.key[:0], pos.Index, uint32(i))
 	a.row = binary.AppendUvarint(append(a.row[:0], rowFormat), uint64(len(m.Key)))
 	a.row = append(append(a.row, m.Key...), m.Value...)
-	a.batch.Put(a.key, a.row)
+	a.putCleanup()
 }
 
 func (a *Apply) deleteRange(m *event.Mutation, prefix ...byte) {
@@ -254,10 +260,15 @@ func (a *Apply) putMeta(key []byte, meta *event.Meta) {
 	a.key = appendMetaKey(a.key[:0], key)
 	a.row = appendMeta(a.row[:0], meta)
 	a.batch.Put(a.key, a.row)
+	a.rows = append(a.rows, a.lastRow())
+}
+
+// lastRow is where the row just put, that of key and row, lies in the batch.
+func (a *Apply) lastRow() span {
 	end := a.batch.Len()
 	row := end - len(a.row)
 	keyEnd := row - uvarintLen(uint64(len(a.row)))
-	a.rows = append(a.rows, span{key: keyEnd - len(a.key), keyEnd: keyEnd, row: row, rowEnd: end})
+	return span{key: keyEnd - len(a.key), keyEnd: keyEnd, row: row, rowEnd: end}
 }
 
 func (a *Apply) deleteMeta(key []byte) {

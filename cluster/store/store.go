@@ -22,6 +22,7 @@ type Store struct {
 	state   atomic.Pointer[State]
 	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
 	sweep struct{ job, at []byte }
+	queue cleanQueue // of the goroutine that applies
 }
 
 // Open reads a partition's own rows; a fresh engine is an empty store. The engine stays the caller's to close. cache may be
@@ -34,7 +35,7 @@ func Open(e engine.Engine, id Identity, cache *Cache) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{engine: e, id: id, cache: cache}
+	s := &Store{engine: e, id: id, cache: cache, queue: cleanQueue{scan: true}}
 	s.state.Store(&st)
 	return s, nil
 }
