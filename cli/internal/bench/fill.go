@@ -16,8 +16,12 @@ const (
 	fillPipeline = 200
 )
 
-// fill writes every key that the loads draw from, once.
+// fill writes every key that the loads draw from, once, for however many sections ask for it.
 func (r *redisRoute) fill(ctx context.Context) error {
+	if r.filled {
+		return nil
+	}
+	r.filled = true
 	err := r.whileLeadersStay(func() error {
 		targets, err := r.targets(ctx)
 		if err != nil {

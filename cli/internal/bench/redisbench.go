@@ -14,7 +14,7 @@ import (
 
 // load is one kind of load by redis-benchmark.
 type load struct {
-	command  string // SET or GET
+	command  string // SET, GET, or one of shapes
 	clients  int
 	pipeline int
 }
@@ -59,7 +59,8 @@ type redisRoute struct {
 	// alive tells why the system can't be measured any more.
 	alive func() error
 
-	rate map[load]float64 // requests a second, as last seen
+	rate   map[load]float64 // requests a second, as last seen
+	filled bool
 }
 
 // result is what one redis-benchmark has found.
@@ -145,11 +146,8 @@ func combine(results []result) (rps, p50 float64) {
 
 func (r *redisRoute) runOne(ctx context.Context, l load, t target, keys, n int) (result, error) {
 	args := []string{"-h", "127.0.0.1", "-p", strconv.Itoa(t.port), "--csv", "--precision", "3",
-		"-c", strconv.Itoa(l.clients), "-P", strconv.Itoa(l.pipeline), "-r", strconv.Itoa(keys), "-n", strconv.Itoa(n),
-		l.command, t.key}
-	if l.command == "SET" {
-		args = append(args, value)
-	}
+		"-c", strconv.Itoa(l.clients), "-P", strconv.Itoa(l.pipeline), "-r", strconv.Itoa(keys), "-n", strconv.Itoa(n)}
+	args = append(args, l.line(t)...)
 	out, err := runTool(ctx, r.o.RedisBenchmark, args...)
 	if err != nil {
 		return result{}, err

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 	"strconv"
 )
 
@@ -21,7 +22,7 @@ func allSections(o *Options) []Section {
 	redis := newRedisServer(o)
 	three, one := newZankvLocal(o, "zankv3", 3, 3), newZankvLocal(o, "zankv1", 1, 1)
 	etcd := &etcdCluster{o: o}
-	return []Section{
+	return slices.Concat([]Section{
 		diskSection(o),
 		idleSection(three), // before the others fill the cluster
 		{
@@ -58,7 +59,7 @@ func allSections(o *Options) []Section {
 		},
 		logSection(o),
 		feedSection(o, three),
-	}
+	}, typesSections(redis, three, one), bigSections(three, one))
 }
 
 func diskSection(o *Options) Section {
