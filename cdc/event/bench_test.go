@@ -64,7 +64,7 @@ func BenchmarkOps(b *testing.B) {
 
 // What an event costs in the log, beside what the user sent: the layout is a promise to who pays for disks.
 func TestBytesInTheLog(t *testing.T) {
-	for name, want := range map[string]int{"SET": 0, "HSET 1": 0, "HSET 10": 0, "LPUSH": 0} {
+	for name, want := range map[string]int{"SET": 47, "HSET 1": 75, "HSET 10": 238, "LPUSH": 69} {
 		ev := benchmarks()[name]
 		m := &ev.Mutations[0]
 		sent := len(m.Key)

@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -320,7 +321,7 @@ func TestCodecDoesNotAllocate(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for range 20 {
+	for range 60 {
 		f.Add(Append(nil, randomEvent(r)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -344,6 +345,17 @@ func FuzzDecode(f *testing.F) {
 		var p eventpb.Event
 		if err := proto.Unmarshal(once[1:], &p); err != nil {
 			t.Fatalf("generated code refuses what Append wrote: %v", err)
+		}
+		// Whatever can be decoded can be shown, counted in the chain and folded.
+		var fold Fold
+		var scratch Scratch
+		fold.Event(&ev)
+		for i := range ev.Mutations {
+			DigestOf(&ev.Mutations[i], nil, &scratch)
+			if line := AppendJSON(nil, &Stamp{}, &ev, i, nil); !json.Valid(line) {
+				t.Fatalf("not JSON: %s", line)
+			}
+			AppendText(nil, &Stamp{}, &ev, i, nil)
 		}
 	})
 }

@@ -286,7 +286,7 @@ func TestNames(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, line := range newStream(1, 10).lines() {
+	for _, line := range newStream(1, 40).lines() {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -312,6 +312,8 @@ func FuzzParse(f *testing.F) {
 		if d2 := DigestOf(&l2.Mutation, p2.Names, &scratch); d2 != d {
 			t.Fatalf("%s reads otherwise than %s", again, line)
 		}
+		var fold Fold
+		fold.Apply(&l2.Mutation)
 	})
 }
 

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +51,96 @@ func TestLinesAreTheFeed(t *testing.T) {
 	}
 	if m, ok := fold.Get([]byte("key:199")); fold.Len() != len(want) || !ok || string(m.Value) != "value 199" {
 		t.Fatalf("%d keys, want %d; key:199 is %+v", fold.Len(), len(want), m)
+	}
+}
+
+// Lines of collections fold to what the events fold to, element by element.
+func TestLinesOfCollections(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 10)
+	h.FillCollections(2, 70)
+	c := feedtest.NewCell(t, h, 1)
+	var out bytes.Buffer
+	if err := Run(t.Context(), &out, config(c, feed.Earliest(), false)); err != nil {
+		t.Fatal(err)
+	}
+	var p event.Parser
+	var l event.Line
+	var v event.Validator
+	var lines, events event.Fold
+	v.From(event.Position{}, event.Chain{})
+	for line := range strings.Lines(out.String()) {
+		if err := p.Parse([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Line(&l, p.Names); err != nil {
+			t.Fatal(err)
+		}
+		lines.Apply(&l.Mutation)
+	}
+	if err := v.End(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := feed.Open(t.Context(), config(c, feed.Earliest(), false).Feed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			events.Event(item.Event)
+		}
+	}
+	if events.Err() != nil || lines.Err() != nil || !slices.Equal(events.Keys(), lines.Keys()) {
+		t.Fatalf("%v, %v: keys %q of the lines, %q of the events", lines.Err(), events.Err(), lines.Keys(), events.Keys())
+	}
+	for _, key := range events.Keys() {
+		if got, want := content(&lines, key), content(&events, key); got != want {
+			t.Errorf("%s: %s of the lines, %s of the events", key, got, want)
+		}
+	}
+	for key, want := range map[string]string{
+		"hash:4": `hash 1 ["name" "of name" 0 `, "set:4": `set 1 ["\xff" "" 0 `, "zset:4": `zset 2 ["one" "" -0.5 `,
+		"list:4": `list 2 ["" "first" 0 `, "bitmap:4": `bitmap 1000 ["\x00\x00\x00\x01" "\x00\x01" 0 `,
+	} {
+		if got := content(&lines, key); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %s, want %s…", key, got, want)
+		}
+	}
+}
+
+// content is what a fold has of a key.
+func content(f *event.Fold, key string) string {
+	m, _ := f.Get([]byte(key))
+	text := fmt.Sprintf("%s %d", m.Type, m.Count)
+	for e := range f.Elements([]byte(key)) {
+		text += fmt.Sprintf(" [%q %q %v %d]", e.Sub, e.Value, e.Score, e.Version.Time)
+	}
+	return text
+}
+
+func TestTextOfCollections(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.FillCollections(2, 14)
+	c := feedtest.NewCell(t, h, 1)
+	cfg := config(c, feed.Earliest(), false)
+	cfg.Format = event.AppendText
+	var out bytes.Buffer
+	if err := Run(t.Context(), &out, cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"hset      hash    hash:0  age = ", "zadd      zset    zset:0  one = -0.5, two = 0.5, three = 1.5", "lpop      list    list:0  1 item",
+		"setbits   bitmap  bitmap:0  segment 1: 2 bytes of 1000 bytes"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
 	}
 }
 
