@@ -2,6 +2,8 @@ package event
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -233,7 +235,7 @@ func TestElementsOfOneEventShareMemorySafely(t *testing.T) {
 	}
 	var got Event
 	data := Append(nil, ev)
-	for range 3 {
+	for range 200 {
 		if err := Decode(data, &got); err != nil {
 			t.Fatal(err)
 		}
@@ -247,6 +249,9 @@ func TestElementsOfOneEventShareMemorySafely(t *testing.T) {
 		if !reflect.DeepEqual(normal(&got), normal(ev)) {
 			t.Fatal("what was appended to one mutation's elements is another's now")
 		}
+	}
+	if c := cap(got.elements); c > 2000 {
+		t.Fatalf("after many events of 800 elements there is room for %d", c)
 	}
 }
 
@@ -363,5 +368,29 @@ func TestElementsDoNotAllocate(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Fatalf("%v allocations, want none", n)
+	}
+}
+
+// The chain is a format: these values never change.
+func TestChainOfElementsGolden(t *testing.T) {
+	names := Names{"", "a", "b"}
+	var scratch Scratch
+	all := sha256.New()
+	for op := OpHSet; op <= OpBits; op++ {
+		for _, whole := range []bool{false, true} {
+			m := oneOf(op)
+			m.Whole = whole
+			d := DigestOf(&m, names, &scratch)
+			all.Write(d[:])
+		}
+	}
+	if got, want := hex.EncodeToString(all.Sum(nil)), "0c73115e9b4a3a04430b1b0baa1384cdc0bc4680948210103c6e0e68c2fb163c"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+	m := oneOf(OpHSet)
+	want := "080201" + "00" + "00" + "03743a6b" + "00" + "0900000000000000" + "0161" + // op, type, version; group, command, key, value; version
+		"02" + "03616765" + "023337" + "01" + "0700000000000000" + "0162" + "03612262" + "00" + "00" // two fields; age, 37, its prev; a"b, empty, absent
+	if got := hex.EncodeToString(appendCanonical(nil, &m, names)); got != want {
+		t.Fatalf("got\n%s, want\n%s", got, want)
 	}
 }
