@@ -125,6 +125,9 @@ type Context struct {
 	Resume []byte
 	// Limits are the node's; nil for DefaultLimits.
 	Limits *Limits
+	// SinglePartition says that all keys of the namespace are in this partition, HashTags that keys with the same hash tag are in
+	// the same one (partition_hash crc16). SORT reads keys that only it knows of.
+	SinglePartition, HashTags bool
 	// MayBlock: the caller can keep a blocking command waiting (see Block); otherwise it answers at once, as within MULTI.
 	MayBlock bool
 	// Block is set by a blocking command that found nothing. It is the caller's to clear.

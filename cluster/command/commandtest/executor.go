@@ -50,6 +50,7 @@ func (e *Executor) run(r *command.Reply, spec *command.Spec, args [][]byte) {
 	e.random++
 	c.Spec, c.Args, c.Now, c.View, c.Tx = spec, args, e.Now(), e.Store, nil
 	c.Random, c.Reply, c.Replicates, c.Resume = e.random*0x9E3779B97F4A7C15, r, e.Replicates, nil
+	c.SinglePartition = true
 	if spec.Flags&command.Write != 0 {
 		c.Tx = e.Store
 	}
