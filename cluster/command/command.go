@@ -220,7 +220,7 @@ type Spec struct {
 	// the client gets an error reply, the caller throws away what was emitted, and the node looks after itself. Everything
 	// the client did wrong goes into the reply, and then nothing was emitted.
 	Run func(*Context) error
-	// Categories are the ACL categories of COMMAND INFO that Flags and Group don't imply, without the at sign.
+	// Categories are the ACL categories of COMMAND INFO that Flags don't imply, without the at sign. Without any it is the one of Group.
 	Categories []string
 	// Tips are the hints of COMMAND INFO.
 	Tips []string

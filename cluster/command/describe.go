@@ -120,7 +120,7 @@ func (s *Spec) inCategory(name string) bool {
 			return true
 		}
 	}
-	if groupCategories[s.Group] == name && len(s.Subcommands) == 0 {
+	if groupCategories[s.Group] == name && len(s.Categories) == 0 && len(s.Subcommands) == 0 {
 		return true
 	}
 	switch name {
