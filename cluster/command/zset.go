@@ -1,9 +1,13 @@
 package command
 
-import "github.com/zankv/zankv/cdc/event"
+import (
+	"slices"
+
+	"github.com/zankv/zankv/cdc/event"
+)
 
 // zsets are the commands on sorted sets, all in files that begin with zset.
-var zsets = concat(zsetMembers, zsetRanges)
+var zsets = slices.Concat(zsetMembers, zsetCounts, zsetRanges, zsetRemoves, zsetPops, zsetCombines)
 
 // zsetMembers are those that name members.
 var zsetMembers = []*Spec{
@@ -23,13 +27,6 @@ var zsetMembers = []*Spec{
 		Complexity: "O(N), N being the number of members asked for"},
 	{Name: "zcard", Arity: 2, Flags: ReadOnly | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZCard,
 		KeyAccess: "RO", Summary: "Returns the number of members of a sorted set.", Since: "1.2.0", Group: "sorted-set", Complexity: "O(1)"},
-}
-
-func concat(parts ...[]*Spec) (all []*Spec) {
-	for _, part := range parts {
-		all = append(all, part...)
-	}
-	return all
 }
 
 func runZAdd(c *Context) error { return c.zadd(0) }

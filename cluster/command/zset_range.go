@@ -54,9 +54,8 @@ type zquery struct {
 	// unified: BYSCORE, BYLEX and REV may say so.
 	unified    bool
 	withScores bool
-	// start and end are ranks; min and max are texts of bounds.
+	// start and end are ranks, both included.
 	start, end int64
-	min, max   []byte
 	scores     scoreBounds
 	lex        lexBounds
 	// offset and limit are LIMIT's; limit is negative for none.
