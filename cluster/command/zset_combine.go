@@ -11,7 +11,6 @@ import (
 
 const (
 	errWeight        = "ERR weight value is not a float"
-	errNegativeLimit = "ERR LIMIT can't be negative"
 	zunionComplexity = "O(N)+O(M*log(M)), N being the sum of the sizes and M the size of the result"
 	zinterComplexity = "O(N*K)+O(M*log(M)), N being the size of the smallest of K sets and M the size of the result"
 	zdiffComplexity  = "O(N*K)+O(M*log(M)), N being the size of the first of K sets and M the size of the result"
@@ -210,7 +209,7 @@ func (q *zcombine) options(args [][]byte) (problem string) {
 		case q.card && len(args) >= 2 && equalFold(arg, "limit"):
 			var ok bool
 			if q.limit, ok = parseInt(args[1]); !ok || q.limit < 0 {
-				return errNegativeLimit
+				return ErrNegativeLimit
 			}
 			args = args[2:]
 		default:

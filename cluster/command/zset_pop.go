@@ -3,9 +3,6 @@ package command
 import "github.com/zankv/zankv/cdc/event"
 
 const (
-	errPositive        = "ERR value is out of range, must be positive"
-	errNumKeys         = "ERR numkeys should be greater than 0"
-	errCount           = "ERR count should be greater than 0"
 	zpopComplexity     = "O(log(N)*M), N being the size of the sorted set and M the number of members popped"
 	zpopMoreComplexity = "O(K)+O(log(N)*M), K being the number of keys, N the size of the sorted set and M the number of members popped"
 )
@@ -44,7 +41,7 @@ func (c *Context) zpop(highest bool) error {
 	if counted {
 		var ok bool
 		if count, ok = parseInt(c.Args[2]); !ok || count < 0 {
-			c.Reply.Error(errPositive)
+			c.Reply.Error(ErrNotPositive)
 			return nil
 		}
 	}
@@ -108,7 +105,7 @@ func (c *Context) zmpopArgs(i int) (p zpops, ok bool) {
 	case len(rest) == 2 || !equalFold(rest[1], "count"):
 	default:
 		if p.count, ok = parseInt(rest[2]); !ok || p.count <= 0 {
-			c.Reply.Error(errCount)
+			c.Reply.Error(errMPopMany)
 			return p, false
 		}
 		if len(rest) == 3 {
