@@ -15,9 +15,12 @@ type cleanQueue struct {
 	jobs  []cleanJob // in the order in which they came
 	bytes int
 	// scan says that there may be rows of jobs that aren't in jobs: those of before the store was opened, and those for which there was no
-	// room. They are gone through from the key at on.
+	// room. They are gone through from at.job on.
 	scan bool
-	at   []byte
+	at   struct {
+		job []byte // of the rows of jobs
+		row []byte // of the rows that the job at hand removes
+	}
 }
 
 type cleanJob struct{ key, row []byte }
@@ -28,7 +31,7 @@ const queueBytes = 1 << 20
 func (q *cleanQueue) add(key, row []byte) {
 	if q.bytes += len(key) + len(row); q.bytes > queueBytes {
 		q.bytes -= len(key) + len(row)
-		q.scan, q.at = true, nil // also when one is under way: it may be past this one
+		q.scan, q.at.job = true, nil // also when one is under way: it may be past this one
 		return
 	}
 	q.jobs = append(q.jobs, cleanJob{key: bytes.Clone(key), row: bytes.Clone(row)})
@@ -94,8 +97,8 @@ func (c *cleaner) run() (finished int, err error) {
 // scan goes on through the rows of jobs.
 func (c *cleaner) scan(q *cleanQueue) error {
 	lower, upper := []byte{famCleanup}, []byte{famCleanup + 1}
-	if len(q.at) > 0 {
-		lower = q.at
+	if len(q.at.job) > 0 {
+		lower = q.at.job
 	}
 	ended := true
 	err := scan(c.s.engine, lower, upper, func(key, row []byte) (bool, error) {
@@ -107,12 +110,12 @@ func (c *cleaner) scan(q *cleanQueue) error {
 			ended = done
 		}
 		if !ended {
-			q.at = append(q.at[:0], key...)
+			q.at.job = append(q.at.job[:0], key...)
 		}
 		return ended, nil
 	})
 	if err == nil && ended {
-		q.scan, q.at = false, nil
+		q.scan, q.at.job = false, nil
 	}
 	return err
 }
@@ -141,15 +144,11 @@ func (c *cleaner) job(key, row []byte) (done bool, err error) {
 	return true, nil
 }
 
-// smallCollection is up to how many rows a dead generation is removed row by row. A range delete, which does with all at once, costs
-// the engine's readers something until it is compacted away: it isn't worth it for few rows.
-const smallCollection = 1024
-
-// rangeCost is what a range delete counts for, in rows.
-const rangeCost = 64
-
 // generation removes rows of a dead generation, and says whether they all are. What follows the first two bytes of the job's key is
 // what follows the family byte in those of the elements.
+//
+// Rows go one by one. A range delete would do it at once, but each that lies in a memtable makes every get and every seek slower,
+// wherever they read (DESIGN.md has the figures), and collections die all the time.
 func (c *cleaner) generation(key []byte) (done bool, err error) {
 	for _, family := range [...]byte{famElement, famScore} {
 		c.buf = append(append(c.buf[:0], family), key[2:]...)
@@ -160,24 +159,28 @@ func (c *cleaner) generation(key []byte) (done bool, err error) {
 	return true, nil
 }
 
-// prefix removes the rows whose keys start with prefix: all at once if they are many, else as many as are allowed for now.
+// prefix removes rows whose keys start with prefix, as many as are allowed for now. It goes on where the last call for the same prefix
+// ended: the engine would walk over the remains of all that was removed.
 func (c *cleaner) prefix(prefix []byte) (done bool, err error) {
-	end := prefixEnd(nil, prefix)
-	it, err := c.s.engine.NewIterator(prefix, end)
+	at := &c.s.queue.at.row
+	lower := prefix
+	if hasPrefix(*at, prefix) {
+		lower = *at
+	}
+	it, err := c.s.engine.NewIterator(lower, prefixEnd(nil, prefix))
 	if err != nil {
 		return false, iterateError(prefix, err)
 	}
 	defer it.Close()
-	if it.First() && it.Skip(smallCollection, nil) == smallCollection && it.Valid() {
-		c.batch.DeleteRange(prefix, end)
-		c.left -= rangeCost
-		return true, nil
-	}
 	for it.First(); it.Valid() && c.left > 0; it.Next() {
 		c.batch.Delete(it.Key())
 		c.left--
 	}
-	return !it.Valid(), iterateError(prefix, it.Err())
+	if it.Valid() {
+		*at = append((*at)[:0], it.Key()...)
+		return false, nil
+	}
+	return true, iterateError(prefix, it.Err())
 }
 
 // expiries goes through the expiry index once, in pieces, and removes the rows of keys in the range that don't have that expiry.
