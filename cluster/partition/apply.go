@@ -124,6 +124,9 @@ func (r *Replica) settle(b *batch, outcome command.Outcome) {
 	if b.barrier {
 		r.barrier = false
 	}
+	if outcome != command.Answered {
+		r.view.ends.forget()
+	}
 	r.flights--
 	r.flightBytes -= b.bytes
 	r.retry = true

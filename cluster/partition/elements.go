@@ -84,13 +84,3 @@ func (v *flightView) Element(key []byte, m *event.Meta, sub []byte) (e command.E
 func (v *flightView) Elements(key []byte, m *event.Meta, in command.Range, visit func([]byte, *command.Element) bool) error {
 	return v.elements(key).Elements(key, m, in, visit)
 }
-
-// Scores implements command.View.
-func (v *flightView) Scores(key []byte, m *event.Meta, in command.ScoreRange, visit func(float64, []byte) bool) error {
-	return v.elements(key).Scores(key, m, in, visit)
-}
-
-// CountScores implements command.View.
-func (v *flightView) CountScores(key []byte, m *event.Meta, in command.ScoreRange) (int64, error) {
-	return v.elements(key).CountScores(key, m, in)
-}

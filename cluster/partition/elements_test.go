@@ -72,6 +72,7 @@ func (f *flightModel) end(apply bool) {
 		check(f.t, f.r.apply.Commit())
 	} else {
 		f.keys, f.dead = f.applied, f.deadBefore
+		f.r.view.ends.forget()
 	}
 	clear(f.r.inflight)
 	f.r.recycle(b)
@@ -133,6 +134,12 @@ func (f *flightModel) elements(r *rand.Rand, m *event.Mutation, items map[string
 			e.Prev = f.dead[string(m.Key)][s]
 		}
 		if m.Op.Removes() {
+			if m.Type == event.TypeZSet && r.IntN(2) == 0 { // from an end
+				s = end(items, r.IntN(2) == 0)
+				if seen[s] = true; string(e.Sub) != s {
+					e = event.Element{Sub: []byte(s), Prev: items[s].Version, Exists: true, Was: items[s].Score}
+				}
+			}
 			delete(items, s)
 		} else if m.Type == event.TypeZSet {
 			e.Score = float64(r.IntN(6))
@@ -143,6 +150,18 @@ func (f *flightModel) elements(r *rand.Rand, m *event.Mutation, items map[string
 		}
 		m.Elements = append(m.Elements, e)
 	}
+}
+
+// end is the first or the last member by score.
+func end(items map[string]command.Element, last bool) (at string) {
+	first := true
+	for s, it := range items {
+		was := command.ScoreKey{Score: items[at].Score, Member: []byte(at)}
+		if first || compareScores(&command.ScoreKey{Score: it.Score, Member: []byte(s)}, &was) < 0 != last {
+			at, first = s, false
+		}
+	}
+	return at
 }
 
 func (f *flightModel) emit(m *event.Mutation, items map[string]command.Element) {
@@ -252,7 +271,7 @@ func (f *flightModel) compareRange(r *rand.Rand, key string, m *event.Meta, item
 
 func (f *flightModel) compareScores(r *rand.Rand, key string, m *event.Meta, items map[string]command.Element) {
 	f.t.Helper()
-	in := command.ScoreRange{Reverse: r.IntN(2) == 0, Skip: r.Int64N(12)}
+	in := command.ScoreRange{Reverse: r.IntN(2) == 0, Skip: max(r.Int64N(24)-12, 0)}
 	if r.IntN(3) == 0 {
 		in.From = &command.ScoreKey{Score: float64(r.IntN(6)), Member: []byte(sub(r))}
 	}

@@ -13,6 +13,7 @@ type flightView struct {
 	// dirty is set when something was read that the open batch has changed.
 	dirty bool
 	over  flightElements
+	ends  ends
 }
 
 // Meta implements command.View.
@@ -105,6 +106,7 @@ func (t *batchTx) Emit(m *event.Mutation) {
 	b.undo = append(b.undo, r.inflight[asString(e.Key)])
 	r.inflight[asString(e.Key)] = flightKey{batch: b, mutation: n}
 	b.bytes += mutationSize(e)
+	r.view.ends.noteEmitted(e)
 }
 
 // What a mutation, and an element in it, take in the log beyond their keys and values, as a bound rather than a mean: of versions, numbers
@@ -126,6 +128,7 @@ func mutationSize(m *event.Mutation) int {
 // rollback takes back what was emitted since the batch had n mutations.
 func (r *Replica) rollback(b *batch, n int) {
 	r.view.over.forget()
+	r.view.ends.forget()
 	for i := len(b.ev.Mutations) - 1; i >= n; i-- {
 		m := &b.ev.Mutations[i]
 		b.bytes -= mutationSize(m)
