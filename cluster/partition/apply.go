@@ -130,6 +130,9 @@ func (r *Replica) settle(b *batch, outcome command.Outcome) {
 	r.flights--
 	r.flightBytes -= b.bytes
 	r.retry = true
+	if outcome == command.Elsewhere {
+		r.offerAgain(b)
+	}
 	r.resolveAnswers(b, outcome)
 	r.recycle(b)
 }

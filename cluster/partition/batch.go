@@ -26,8 +26,10 @@ type batch struct {
 	bytes   int
 	barrier bool
 	pageOf  *lane // of a command that goes on after this batch
-	opened  time.Time
-	unknown bool // its clients were told that the outcome isn't known
+	// whole: it is a transaction's on the whole partition, which is alone; flushed: that has removed everything.
+	whole, flushed bool
+	opened         time.Time
+	unknown        bool // its clients were told that the outcome isn't known
 }
 
 // flightKey says which batch last changed a key, and by which of its mutations.

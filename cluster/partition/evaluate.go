@@ -38,23 +38,29 @@ func (r *Replica) evaluateLanes(fresh []*lane) {
 		clear(waiting)
 		r.spareLanes = waiting[:0]
 	}
+	r.goOn()
 	for _, l := range fresh {
+		r.expect(l)
 		r.runLane(l)
 	}
+	r.goOn()
 	r.offerBatch()
 	r.confirmReads()
 }
 
 // runLane evaluates a lane up to the first request that has to wait.
 func (r *Replica) runLane(l *lane) {
-	for !l.failed && l.next < len(l.reqs) {
+	for !l.failed && !l.blocked && l.next < len(l.reqs) {
 		req := l.reqs[l.next]
-		if !r.admits(l, req) {
-			r.keepWaiting(l, req)
-			return
+		if l.ends == nil || !r.endUnrun(l, req) {
+			if !r.admits(l, req) {
+				r.keepWaiting(l, req)
+				return
+			}
+			l.next++
+			r.runRequest(l, req)
 		}
-		l.next++
-		r.runRequest(l, req)
+		r.noteRun(l)
 	}
 	r.finishLane(l)
 }
@@ -64,18 +70,18 @@ func (r *Replica) admits(l *lane, req *command.Request) bool {
 	if r.waitsForAll || l.waiting {
 		return false
 	}
-	spec := req.Spec
-	write := spec.Flags&command.Write != 0
+	flags := demands(req)
+	write := flags&command.Write != 0
 	if write && (r.flights >= flightBatches || r.flightBytes >= flightBytes) {
 		return false
 	}
 	if r.barrier { // one is in flight
 		return false
 	}
-	if spec.Flags&command.Barrier != 0 {
+	if flags&command.Barrier != 0 {
 		return r.flights == 0 && (r.open == nil || r.open.empty())
 	}
-	if spec.Scope != command.ScopeKeys {
+	if req.Spec.Scope == command.ScopeNamespace {
 		return l.open == 0
 	}
 	inOpen := l.last == nil || l.last == r.open || l.open == 0
@@ -117,10 +123,11 @@ func (r *Replica) keysFree(req *command.Request) bool {
 // keepWaiting puts a lane behind those that wait already; what it wants to write nobody passes it for.
 func (r *Replica) keepWaiting(l *lane, req *command.Request) {
 	r.waiting = append(r.waiting, l)
-	if req.Spec.Flags&command.Barrier != 0 {
+	flags := demands(req)
+	if flags&command.Barrier != 0 {
 		r.waitsForAll = true
 	}
-	if req.Spec.Flags&command.Write != 0 {
+	if flags&command.Write != 0 {
 		eachKey(req, func(key []byte) bool {
 			r.waitedFor[string(key)] = true
 			return true
@@ -138,26 +145,25 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	}
 	b := r.openBatch()
 	before := len(b.ev.Mutations)
-	r.view.dirty = false
-	r.tx.command, r.tx.group = req.Spec.Name, r.nextGroup
-	ctx := r.prepare(l, req, b)
-	err := req.Spec.Run(ctx)
-	emitted := len(b.ev.Mutations) - before
-	if err != nil {
-		r.rollback(b, before)
-		req.Reply.Buf = req.Reply.Buf[:0]
-		r.refuse(l, req, "ERR the state can't be read: "+err.Error())
-		r.opts.Fatal(err)
+	ctx, err := r.evaluate(l, req, b)
+	emitted, dirty := len(b.ev.Mutations)-before, r.view.dirty
+	flags := demands(req)
+	if emitted == 0 {
+		b.whole, b.flushed = false, false
+	}
+	switch {
+	case err != nil:
+		r.unreadable(l, req, b, before, err)
 		return
-	}
-	if emitted > 0 && req.Reply.IsError() {
+	case emitted > 0 && req.Reply.IsError():
 		panic("partition: " + req.Spec.Name + " changed something and failed")
-	}
-	if emitted > 0 && b.bytes > r.opts.MaxEventBytes {
+	case emitted > 0 && b.bytes > r.opts.MaxEventBytes:
 		r.tooLarge(l, req, b, before)
 		return
-	}
-	if emitted == 0 && !r.view.dirty && l.open > 1 && l.last != b && req.Spec.Flags&command.Write != 0 {
+	case ctx.Block.Wanted && !r.overdue(l, req):
+		r.block(l, req, ctx.Block.Milliseconds)
+		return
+	case emitted == 0 && !dirty && l.open > 1 && l.last != b && flags&command.Write != 0:
 		r.postpone(l, req) // it would be answered before the lane's earlier writes
 		l.alone = true
 		return
@@ -169,33 +175,67 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 		r.runAgain(l, req, ctx.More)
 		return
 	}
-	if req.Spec.Flags&command.Barrier != 0 && emitted > 0 {
-		b.barrier, r.barrier = true, true
-	}
-	switch {
-	case emitted > 0 || r.view.dirty || l.last == b && l.open > 1:
+	if emitted > 0 || dirty || l.last == b && l.open > 1 {
 		b.answers = append(b.answers, answer{lane: l, req: req})
 		l.last = b
-	default:
+	} else {
 		r.answerRead(l, req)
 	}
-	if b.bytes >= batchBytes || len(b.answers) >= batchRequests || b.barrier {
-		r.closeBatch()
+	r.noteChanges(b, before)
+	if flags&command.Barrier != 0 && emitted > 0 {
+		b.barrier, r.barrier = true, true
 	}
+	r.closeFull(b)
+}
+
+// evaluate runs a request's command or commands.
+func (r *Replica) evaluate(l *lane, req *command.Request, b *batch) (*command.Context, error) {
+	r.view.dirty = false
+	r.tx.command, r.tx.group = req.Spec.Name, r.nextGroup
+	if isTransaction(req) {
+		return &r.ctx, r.runQueue(req, b)
+	}
+	c := r.prepare(req.Spec, req.Args, &req.Reply, b)
+	c.Resume, c.MayBlock = l.resume, req.Spec.Flags&command.Blocking != 0
+	l.resume = nil
+	err := req.Spec.Run(c)
+	r.finishOverdue(l, req)
+	return c, err
 }
 
 // prepare fills the context of an evaluation. It is used again and again, for the memory that commands keep in it.
-func (r *Replica) prepare(l *lane, req *command.Request, b *batch) *command.Context {
+func (r *Replica) prepare(spec *command.Spec, args [][]byte, reply *command.Reply, b *batch) *command.Context {
 	c := &r.ctx
-	c.Spec, c.Args, c.Reply = req.Spec, req.Args, &req.Reply
+	c.Spec, c.Args, c.Reply = spec, args, reply
 	c.Now, c.Random, c.Replicates = b.ev.Wall, rand.Uint64(), r.replicates
 	c.View, c.Tx = &r.view, nil
-	if req.Spec.Flags&command.Write != 0 {
-		c.Tx = &r.tx
+	if b.whole {
+		c.View = &r.whole
 	}
-	c.Resume, c.More = l.resume, nil
-	l.resume = nil
+	if spec.Flags&command.Write != 0 {
+		c.Tx = &r.tx
+		if b.whole {
+			c.Tx = &r.wholeTx
+		}
+	}
+	c.Resume, c.More = nil, nil
+	c.MayBlock, c.Block = false, command.Block{}
 	return c
+}
+
+// unreadable answers a request that the engine failed under, and ends the replica: nothing of it stays.
+func (r *Replica) unreadable(l *lane, req *command.Request, b *batch, before int, err error) {
+	r.rollback(b, before)
+	req.Reply.Buf = req.Reply.Buf[:0]
+	r.refuse(l, req, "ERR the state can't be read: "+err.Error())
+	r.opts.Fatal(err)
+}
+
+// closeFull closes the open batch if nothing more is to come into it.
+func (r *Replica) closeFull(b *batch) {
+	if b.bytes >= batchBytes || len(b.answers) >= batchRequests || b.barrier {
+		r.closeBatch()
+	}
 }
 
 const tooLargeText = "ERR the command needs an event larger than max_event_bytes; nothing was changed"
@@ -203,6 +243,7 @@ const tooLargeText = "ERR the command needs an event larger than max_event_bytes
 // tooLarge takes back what doesn't fit into an event: it goes into the next one, or is refused if it had this one for itself.
 func (r *Replica) tooLarge(l *lane, req *command.Request, b *batch, before int) {
 	r.rollback(b, before)
+	b.whole, b.flushed = false, false
 	if before == 0 {
 		req.Reply.Buf = req.Reply.Buf[:0]
 		r.refuse(l, req, tooLargeText)
@@ -257,6 +298,7 @@ func (r *Replica) finishLane(l *lane) {
 	if l.finished() && l.done != nil {
 		done := l.done
 		l.done = nil
+		r.forgetBlockers(l)
 		if !l.uncounted {
 			r.box.answered(len(l.reqs))
 		}
@@ -396,26 +438,4 @@ func (r *Replica) expireKey(key []byte) error {
 		r.nextGroup++
 	}
 	return err
-}
-
-// eachKey visits a request's keys until visit returns false.
-func eachKey(req *command.Request, visit func(key []byte) bool) {
-	first, last, step := req.Spec.Keys(req.Args)
-	if first == 0 {
-		return
-	}
-	for i := first; i <= last && i < len(req.Args); i += step {
-		if !visit(req.Args[i]) {
-			return
-		}
-	}
-}
-
-// size is how many bytes a request's arguments have.
-func size(req *command.Request) int {
-	n := 0
-	for _, a := range req.Args {
-		n += len(a)
-	}
-	return n
 }

@@ -93,6 +93,8 @@ func (r *Replica) stopServing() {
 	r.waiting, r.waitsForAll = nil, false
 	clear(r.waitedFor)
 	r.failLanes(waiting)
+	r.failBlocked()
+	r.absent.forget()
 }
 
 // dropOpen drops the open batch unless the raft loop has taken it.
@@ -165,16 +167,18 @@ func (r *Replica) confirmReads() {
 func (r *Replica) confirmed(number uint64, ok bool) {
 	answers := r.confirming[number]
 	delete(r.confirming, number)
-	outcome := command.Answered
-	if !ok {
-		outcome = command.Elsewhere
-	}
 	r.retry = true
 	for _, a := range answers {
 		a.lane.waiting = false
+		outcome := command.Answered
 		if !ok {
-			elsewhere(a.req, r.leadership.Leader)
 			a.lane.failed = true
+			if a.lane.hasBlocked(a.req) {
+				unblockedByForce(a.req)
+			} else {
+				elsewhere(a.req, r.leadership.Leader)
+				outcome = command.Elsewhere
+			}
 		}
 		r.resolve(a, outcome)
 		if a.lane.failed {

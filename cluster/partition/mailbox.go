@@ -21,6 +21,7 @@ type arrivals struct {
 	committed  []multiraft.Committed
 	leadership []multiraft.Leadership
 	calls      []func()
+	unblocks   []unblock
 }
 
 func (a *arrivals) reset() {
@@ -29,6 +30,8 @@ func (a *arrivals) reset() {
 	clear(a.dropped)
 	clear(a.committed)
 	clear(a.calls)
+	clear(a.unblocks)
+	a.unblocks = a.unblocks[:0]
 	a.lanes, a.assigned, a.dropped = a.lanes[:0], a.assigned[:0], a.dropped[:0]
 	a.committed, a.leadership, a.calls = a.committed[:0], a.leadership[:0], a.calls[:0]
 }
@@ -117,8 +120,14 @@ type lane struct {
 	waiting bool
 	failed  bool // one ended Elsewhere: so does the rest
 	alone   bool // the next request changes nothing: it goes on when all before it are answered
-	// uncounted: it didn't come through the mailbox's count of requests.
+	// uncounted: the mailbox's count of requests doesn't have it, or has it no more.
 	uncounted bool
+	blocked   bool // the newest evaluated request waits for its keys: see wait
+	// wait is that of the request that blocked last.
+	wait *wait
+	// blockers: it has requests that may block. ends says how some of them are to end that haven't blocked yet.
+	blockers bool
+	ends     map[*command.Request]command.UnblockHow
 }
 
 // finished says whether every request has its outcome.
@@ -128,9 +137,16 @@ func (l *lane) finished() bool { return l.open == 0 && l.next == len(l.reqs) }
 func (l *lane) fail(leader uint64) {
 	l.failed = true
 	for ; l.next < len(l.reqs); l.next++ {
-		elsewhere(l.reqs[l.next], leader)
+		if req := l.reqs[l.next]; l.hasBlocked(req) {
+			unblockedByForce(req)
+		} else {
+			elsewhere(req, leader)
+		}
 	}
 }
+
+// hasBlocked says whether a request was kept waiting for its keys. It isn't sent elsewhere then: its time is running.
+func (l *lane) hasBlocked(req *command.Request) bool { return l.wait != nil && l.wait.req == req }
 
 func elsewhere(req *command.Request, leader uint64) {
 	req.Reply.Buf = req.Reply.Buf[:0]

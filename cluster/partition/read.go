@@ -34,6 +34,9 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 // The lease is looked at before the state is read. Whatever was acknowledged before the call is in that state: it
 // was acknowledged by this leader after it was applied here, or by an earlier one and applied before this one began to serve.
 func (r *Replica) Read(req *command.Request) bool {
+	if isTransaction(req) || req.Spec == command.WatchRead {
+		return false // the goroutine's
+	}
 	if !req.ReadStale {
 		term := r.serving.Load()
 		if term == 0 || r.opts.ReadQuorum || !r.group.LeaseValid(term) {

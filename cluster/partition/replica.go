@@ -53,6 +53,8 @@ type Options struct {
 	// MaxEventBytes bounds one event (default 64 MiB), QueuedRequests what waits to be evaluated (default 65536).
 	MaxEventBytes  int
 	QueuedRequests int
+	// BlockedRequests bounds, besides, those of connections that wait for keys with a blocking command (default 65536).
+	BlockedRequests int
 	// ProposalTimeout is after how long a client is told that its write's outcome isn't known (default 4 s).
 	ProposalTimeout time.Duration
 	Retention       Retention
@@ -67,6 +69,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.QueuedRequests == 0 {
 		o.QueuedRequests = 1 << 16
+	}
+	if o.BlockedRequests == 0 {
+		o.BlockedRequests = 1 << 16
 	}
 	if o.ProposalTimeout == 0 {
 		o.ProposalTimeout = 4 * time.Second
@@ -140,6 +145,15 @@ type Replica struct {
 	view        flightView
 	tx          batchTx
 	ctx         command.Context
+	whole       wholeView
+	wholeTx     wholeTx
+	part        command.Reply // of one command of a transaction
+	absent      absences
+	blocked     blocked
+	blockers    map[*command.Request]*lane // requests that may block and aren't answered
+	resumed     []*lane                    // that wait no more, to be run
+	offers      []offer                    // keys to be offered to those who wait for them
+	armed       time.Time                  // what the timer of waits is set to
 	expired     [][]byte
 	cleaning    cleaning
 	lastExpiry  time.Time
@@ -160,9 +174,11 @@ func Open(opts Options) (*Replica, error) {
 		opts: opts, name: fmt.Sprintf("%s-%d", opts.Namespace, opts.Partition),
 		box: newMailbox(opts.QueuedRequests), stop: make(chan struct{}), done: make(chan struct{}),
 		inflight: make(map[string]flightKey), waitedFor: make(map[string]bool),
-		confirming: make(map[uint64][]answer), log: opts.Log.Group(opts.Group),
+		confirming: make(map[uint64][]answer), blockers: make(map[*command.Request]*lane), log: opts.Log.Group(opts.Group),
 	}
 	r.view.r, r.tx.r = r, r
+	r.whole.flightView = &r.view
+	r.wholeTx.batchTx, r.wholeTx.view = &r.tx, &r.whole
 	r.published.Store(&multiraft.Leadership{})
 	if err := r.openStore(); err != nil {
 		return nil, fmt.Errorf("partition %s: %w", r.name, err)
@@ -304,6 +320,8 @@ func (r *Replica) run() {
 	defer close(r.done)
 	ticker := time.NewTicker(housekeeping)
 	defer ticker.Stop()
+	waits := time.NewTimer(housekeeping)
+	defer waits.Stop()
 	var spare arrivals
 	for {
 		tick := false
@@ -315,6 +333,8 @@ func (r *Replica) run() {
 			tick = true
 		case <-r.cleaning.wake():
 			r.cleaning.armed = false
+		case <-waits.C:
+			r.armed = time.Time{}
 		case <-r.box.wake:
 		}
 		// Whoever can run now runs first, so that what they send is evaluated together.
@@ -325,6 +345,7 @@ func (r *Replica) run() {
 			r.abandon(work.lanes)
 			return
 		}
+		r.armTimer(waits)
 		work.reset()
 		spare = work
 	}
@@ -354,7 +375,9 @@ func (r *Replica) handle(work *arrivals, tick bool) error {
 	for _, f := range work.calls {
 		f()
 	}
+	r.endOverdue()
 	r.evaluateLanes(work.lanes)
+	r.unblockAll(work.unblocks)
 	if tick {
 		if err := r.tick(); err != nil {
 			return err
