@@ -19,6 +19,7 @@ func (r *Replica) block(l *lane, req *command.Request, milliseconds int64) {
 	}
 	if !l.hasBlocked(req) {
 		if r.blocked.requests+len(l.reqs) > r.opts.BlockedRequests {
+			req.Reply.Buf = req.Reply.Buf[:0]
 			r.refuse(l, req, blockedText)
 			return
 		}
