@@ -55,6 +55,8 @@ type conn struct {
 	closing  bool
 	broken   error // why writing failed
 
+	positions []int // scratch memory of keysOf
+
 	round         // what is in work
 	spec          *command.Spec
 	specCalls     uint64

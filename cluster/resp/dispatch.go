@@ -1,8 +1,6 @@
 package resp
 
 import (
-	"bytes"
-
 	"github.com/zankv/zankv/cluster/command"
 )
 
@@ -16,7 +14,7 @@ func (c *conn) command(args [][]byte) {
 	if skip {
 		c.reply = replySkip
 	}
-	spec, stale, problem := command.Resolve(args, &command.DefaultLimits)
+	spec, stale, problem := command.Resolve(args, &c.srv.opt.Limits)
 	switch {
 	case problem != "":
 		c.fail(problem)
@@ -88,111 +86,6 @@ func (c *conn) fail(text string) {
 	r := c.begin()
 	r.Error(text)
 	c.end(r)
-}
-
-// keyed runs a command on keys.
-func (c *conn) keyed(spec *command.Spec, args [][]byte, stale bool) {
-	first, last, step := spec.Keys(args)
-	if step == 0 {
-		c.fail(command.ErrSyntax)
-		return
-	}
-	ns, prefixed, problem := c.keysNamespace(args, first, last, step)
-	if problem != "" {
-		c.fail(problem)
-		return
-	}
-	partition := ns.partition(args[first])
-	if last > first {
-		switch c.spread(ns, partition, args, first, last, step) {
-		case spreadCross:
-			c.fail(crossSlot)
-			return
-		case spreadMany:
-			c.scatter(ns, spec, args, stale, prefixed)
-			return
-		}
-	}
-	c.single(ns, partition, spec, args, stale, prefixed)
-}
-
-// keysNamespace is the namespace of a command's keys. On the shared port it takes the namespace off the keys.
-func (c *conn) keysNamespace(args [][]byte, first, last, step int) (ns *Namespace, prefixed bool, problem string) {
-	if c.nsName != "" {
-		if c.ns == nil {
-			return nil, false, handling(noNamespace, args[0], args[first])
-		}
-		return c.ns, false, ""
-	}
-	for i := first; i <= last; i += step {
-		name, key, problem := splitKey(args[0], args[i])
-		if problem != "" {
-			return nil, true, problem
-		}
-		if i == first {
-			if ns, problem = c.named(name, args[0], args[i]); problem != "" {
-				return nil, true, problem
-			}
-		} else if string(name) != ns.Name {
-			return nil, true, handling(badArguments, args[0], args[i])
-		}
-		args[i] = key
-	}
-	return ns, true, ""
-}
-
-// named looks up the namespace that a key names.
-func (c *conn) named(name, cmd, key []byte) (*Namespace, string) {
-	if string(name) != c.prefix {
-		c.prefix = string(name)
-	}
-	ns, ok := c.srv.backend.Namespace(c.prefix)
-	switch {
-	case !ok:
-		return nil, handling(noNamespace, cmd, key)
-	case ns.Password != "":
-		return nil, noAuth
-	}
-	return ns, ""
-}
-
-// splitKey takes namespace:table:key apart.
-func splitKey(cmd, wire []byte) (namespace, key []byte, problem string) {
-	colon := bytes.IndexByte(wire, ':')
-	if colon <= 0 {
-		return nil, nil, handling(badKey, cmd, nil)
-	}
-	key = wire[colon+1:]
-	if table := bytes.IndexByte(key, ':'); table <= 0 || table > maxTable {
-		return nil, nil, handling(badTable, cmd, wire)
-	}
-	return wire[:colon], key, ""
-}
-
-// How the keys of a command lie.
-const (
-	spreadOne = iota
-	spreadMany
-	spreadCross
-)
-
-// spread looks at the keys of a command. On a cluster port they must share a slot, as in Redis Cluster; elsewhere a partition, unless
-// the command can be scattered.
-func (c *conn) spread(ns *Namespace, partition int, args [][]byte, first, last, step int) int {
-	slot := -1
-	if c.kind == ClusterPort {
-		slot = keySlot(args[first])
-	}
-	many := spreadOne
-	for i := first + step; i <= last; i += step {
-		if slot >= 0 && keySlot(args[i]) != slot {
-			return spreadCross
-		}
-		if ns.partition(args[i]) != partition {
-			many = spreadMany
-		}
-	}
-	return many
 }
 
 // single runs a request for one partition: a read at once where it can, anything else in the partition's lane.

@@ -3,6 +3,7 @@ package resp
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/zankv/zankv/cluster/command"
@@ -55,24 +56,27 @@ func notHere(k *call, replica bool) string {
 
 // firstKey is the key as the client sent it.
 func firstKey(k *call) []byte {
-	i := k.Spec.FirstKey
-	if i == 0 || i >= len(k.Args) {
+	at := k.Spec.KeyPositions(nil, k.Args)
+	if len(at) == 0 {
 		return nil
 	}
+	key := k.Args[slices.Min(at)]
 	if !k.prefixed {
-		return k.Args[i]
+		return key
 	}
-	return append([]byte(k.ns.Name+":"), k.Args[i]...)
+	return append([]byte(k.ns.Name+":"), key...)
 }
 
 // moved sends a cluster client to the leader's cluster port.
 func moved(k *call, leader Node) string {
-	slot := 0
-	if i := k.Spec.FirstKey; i > 0 && i < len(k.Args) {
-		slot = keySlot(k.Args[i])
-	} else {
-		slot, _ = slotRange(k.ns, k.partition)
+	slot, _ := slotRange(k.ns, k.partition)
+	if at := k.Spec.KeyPositions(nil, k.Args); len(at) > 0 {
+		slot = keySlot(k.Args[slices.Min(at)])
 	}
+	return movedTo(slot, leader)
+}
+
+func movedTo(slot int, leader Node) string {
 	return "MOVED " + strconv.Itoa(slot) + " " + net.JoinHostPort(leader.Host, strconv.Itoa(leader.ClusterPort))
 }
 

@@ -207,7 +207,7 @@ func (v *serving) decode(l *forwardpb.Lane) (reqs []*command.Request, reads bool
 		for j := range args {
 			args[j] = p.arg(l.Commands, j)
 		}
-		spec, _, problem := command.Resolve(args, &command.DefaultLimits)
+		spec, _, problem := command.Resolve(args, &v.srv.opt.Limits)
 		if problem != "" && spec == nil {
 			spec = command.Lookup(args[0])
 		}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/zankv/zankv/cluster/command"
 )
 
 // PortKind says what a listener is for.
@@ -62,6 +64,9 @@ type Options struct {
 	DialOptions []grpc.DialOption
 	// MaxCursors bounds the SCAN cursors that the node remembers (65536).
 	MaxCursors int
+	// Limits bound what commands may bring (command.DefaultLimits for those that are 0). They are checked where a client is connected, and again by
+	// the node that leads.
+	Limits command.Limits
 	// Config is added to what CONFIG GET knows.
 	Config map[string]string
 }
@@ -76,6 +81,15 @@ func (o Options) withDefaults() Options {
 	defaultInt(&o.RetryFor, 4*time.Second)
 	defaultInt(&o.ForwardTimeout, 10*time.Second)
 	defaultInt(&o.MaxCursors, 1<<16)
+	limits := &o.Limits
+	defaultInt(&limits.Key, command.DefaultLimits.Key)
+	defaultInt(&limits.SubKey, command.DefaultLimits.SubKey)
+	defaultInt(&limits.Value, command.DefaultLimits.Value)
+	defaultInt(&limits.Batch, command.DefaultLimits.Batch)
+	defaultInt(&limits.PFAdd, command.DefaultLimits.PFAdd)
+	defaultInt(&limits.ScanCount, command.DefaultLimits.ScanCount)
+	defaultInt(&limits.BitOffset, command.DefaultLimits.BitOffset)
+	defaultInt(&limits.Keys, command.DefaultLimits.Keys)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
