@@ -42,5 +42,7 @@ var connections = []*Spec{
 				Summary: "Takes the name or version of the client library.", Since: "7.2.0", Group: "connection", Complexity: "O(1)"},
 			{Name: "client|setname", Arity: 3, Flags: NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Names the connection.", Since: "2.6.9", Group: "connection", Complexity: "O(1)"},
+			{Name: "client|unblock", Arity: -3, Flags: Admin | NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
+				Summary: "Ends the wait of a connection that is blocked.", Since: "5.0.0", Group: "connection", Complexity: "O(log N), N being the number of connections"},
 		}},
 }

@@ -7,12 +7,16 @@ import "github.com/zankv/zankv/cluster/command"
 type Executor interface {
 	// Read answers a read-only request at once, on the calling goroutine, if this replica may: it leads with a valid lease
 	// and has applied its own term's first entry, or the request has ReadStale. It appends to req.Reply.Buf. False means that nothing
-	// was done and the buffer is as it was: use Submit.
+	// was done and the buffer is as it was: use Submit. With req.Reply.Spill a large reply is handed over in parts while the state is read; if that
+	// fails half way, the outcome is Unknown: nothing more follows.
 	Read(req *command.Request) bool
 	// Submit takes requests that are evaluated in order; nothing later overtakes one that is queued again. done is called
 	// exactly once, from another goroutine, when every request has an Outcome. If one ends Elsewhere, every later one of the
 	// same Submit does too. reqs and what it points to are the executor's until then.
 	Submit(reqs []*command.Request, done func())
+	// Unblock ends the wait of a request that was submitted and whose command blocks; the request gets its outcome by it as it would otherwise.
+	// What was answered meanwhile, or was never submitted here, isn't touched.
+	Unblock(req *command.Request, how command.UnblockHow)
 	// Leading says whether this replica believes that it leads. It is a hint for routing, not a promise.
 	Leading() bool
 }

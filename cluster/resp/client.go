@@ -169,6 +169,14 @@ func (c *conn) line() string {
 		flags = strings.TrimPrefix(flags, "N") + "T"
 	}
 	c.mu.Unlock()
+	queued := c.queued.Load()
+	if queued >= 0 {
+		flags = "x" + strings.TrimPrefix(flags, "N")
+	}
+	idleSince := c.active.Load()
+	if since := c.blocked.Load(); since > 0 {
+		flags, idleSince = "b"+strings.TrimPrefix(flags, "N"), since
+	}
 	cmdName := "NULL"
 	if spec := c.last.Load(); spec != nil {
 		cmdName = spec.Name
@@ -177,10 +185,10 @@ func (c *conn) line() string {
 	if resp3 {
 		proto = 3
 	}
-	idle := max(c.srv.tick.Load()-c.active.Load(), 0) * int64(tickEvery) / 1e9
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=-1 "+
+	idle := max(c.srv.tick.Load()-idleSince, 0) * int64(tickEvery) / 1e9
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d "+
 		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=%s redir=-1 resp=%d "+
 		"lib-name=%s lib-ver=%s port=%s tot-cmds=%d",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), name, int64(c.srv.now().Sub(c.born).Seconds()), idle, flags,
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), name, int64(c.srv.now().Sub(c.born).Seconds()), idle, flags, queued,
 		c.mem.Load()+firstBuffer, cmdName, cmp.Or(user, "default"), proto, lib, version, c.kind, c.commands.Load())
 }

@@ -57,7 +57,11 @@ type conn struct {
 
 	positions []int // scratch memory of keysOf
 
-	round         // what is in work
+	tx            transaction
+	spillFunc     func([]byte) error // spill, made once
+	spilled       bool               // a part of the reply that is next has been written
+	wait          *wait              // of a blocking command in work
+	round                            // what is in work
 	spec          *command.Spec
 	specCalls     uint64
 	deferredReads int // reads that may wait behind writes in a round: see limitDeferred
@@ -68,10 +72,13 @@ type conn struct {
 	writing  atomic.Int64 // tick at which the write in progress began, 0: none
 	last     atomic.Pointer[command.Spec]
 	commands atomic.Uint64
+	blocked  atomic.Int64 // tick at which it began to wait in a blocking command, 0: it doesn't
+	queued   atomic.Int64 // commands behind MULTI, -1 without one
 	mu       struct {
 		sync.Mutex
 		name, libName, libVersion, user string
 		noEvict, noTouch, resp3         bool
+		told                            chan<- command.UnblockHow // ends the wait of a blocked connection
 	}
 }
 
@@ -87,6 +94,7 @@ func newConn(s *Server, nc net.Conn, kind PortKind, namespace string) *conn {
 	c.wake = make(chan struct{}, 1)
 	c.lane1done = c.laneDone
 	c.active.Store(s.tick.Load())
+	c.queued.Store(-1)
 	return c
 }
 
@@ -303,6 +311,7 @@ func (c *conn) account() {
 func (c *conn) release() {
 	c.account()
 	c.nc.Close()
-	c.srv.budget.take(-c.mem.Load())
+	c.endTransaction()
+	c.srv.budget.take(-c.mem.Load() - c.borrowed)
 	c.srv.forget(c)
 }

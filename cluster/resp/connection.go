@@ -21,7 +21,10 @@ func init() {
 		"time": (*conn).time, "info": (*conn).info, "command": (*conn).describe,
 		"client|id": (*conn).clientID, "client|getname": (*conn).clientGetName, "client|setname": (*conn).clientSetName,
 		"client|setinfo": (*conn).clientSetInfo, "client|list": (*conn).clientList, "client|info": (*conn).clientInfo,
+		"client|unblock":  (*conn).clientUnblock,
 		"client|no-evict": (*conn).clientNoEvict, "client|no-touch": (*conn).clientNoTouch, "client|reply": (*conn).clientReply,
+		"multi": (*conn).multi, "exec": (*conn).exec, "discard": (*conn).discard, "watch": (*conn).watch,
+		"unwatch":       (*conn).unwatch,
 		"config|get":    (*conn).configGet,
 		"cluster|slots": (*conn).clusterSlots, "cluster|shards": (*conn).clusterShards, "cluster|nodes": (*conn).clusterNodes,
 		"cluster|myid": (*conn).clusterMyID, "cluster|keyslot": (*conn).clusterKeySlot, "cluster|info": (*conn).clusterInfo,
@@ -190,6 +193,7 @@ func (c *conn) authenticate(user string, password []byte) bool {
 
 // reset makes the connection as it was when new.
 func (c *conn) reset([][]byte) {
+	c.endTransaction()
 	c.resp3, c.readonly, c.authed, c.reply = false, false, false, replyOn
 	if c.kind == SharedPort {
 		c.nsName = ""

@@ -17,9 +17,12 @@ func (c *conn) command(args [][]byte) {
 	spec, stale, problem := command.Resolve(args, &c.srv.opt.Limits)
 	switch {
 	case problem != "":
-		c.fail(problem)
+		c.refuseCommand(args, problem)
 	case c.strict && spec.Flags&command.NoAuth == 0:
-		c.fail(noAuth)
+		c.refuseCommand(args, noAuth)
+	case c.tx.open && !unqueued[spec]:
+		c.count(spec)
+		c.queueCommand(spec, args)
 	default:
 		c.count(spec)
 		c.dispatch(spec, args, stale)
@@ -63,12 +66,15 @@ func (c *conn) begin() *command.Reply {
 	return &k.Reply
 }
 
+// wanted says whether the client wants a reply to the command in work.
+func (c *conn) wanted() bool { return c.reply == replyOn || c.reply == replySkipOne }
+
 func (c *conn) end(r *command.Reply) {
 	switch {
 	case r != &c.immed.Reply:
-		c.queue[len(c.queue)-1].skip = c.reply != replyOn
+		c.queue[len(c.queue)-1].skip = !c.wanted()
 		c.hold(len(r.Buf))
-	case c.reply == replyOn:
+	case c.wanted():
 		c.out = r.Buf
 		if len(c.out) >= flushAt {
 			c.flush()
@@ -90,16 +96,19 @@ func (c *conn) fail(text string) {
 
 // single runs a request for one partition: a read at once where it can, anything else in the partition's lane.
 func (c *conn) single(ns *Namespace, partition int, spec *command.Spec, args [][]byte, stale, prefixed bool) {
-	if len(c.queue) == 0 && spec.Flags&command.Write == 0 {
+	write := spec.Flags&command.Write != 0
+	if write || spec.Flags&command.ManyRows != 0 {
+		c.apart(write)
+	}
+	tried := len(c.queue) == 0
+	if tried && !write {
 		r := &c.immed
 		r.Spec, r.Args, r.ReadStale = spec, args, stale
-		r.Reply = command.Reply{Buf: c.out, RESP3: c.resp3}
-		if exec := c.srv.backend.Executor(ns, partition); exec != nil && exec.Read(r) {
+		if exec := c.srv.backend.Executor(ns, partition); exec != nil && c.direct(exec, r, c.wanted()) {
 			c.end(&r.Reply)
 			return
 		}
 	}
-	tried := len(c.queue) == 0
 	k := c.newCall()
 	k.Spec, k.Args, k.ReadStale, k.prefixed = spec, args, stale, prefixed
 	k.ns, k.partition = ns, partition
@@ -113,10 +122,12 @@ func (c *conn) single(ns *Namespace, partition int, spec *command.Spec, args [][
 
 // start1 answers a call at once if it is a read that nothing of this connection precedes in its partition, else sends it.
 func (c *conn) start1(k *call) {
-	if k.Spec.Flags&command.Write == 0 && c.findLane(k.ns, k.partition) == nil {
-		if exec := c.srv.backend.Executor(k.ns, k.partition); exec != nil && exec.Read(&k.Request) {
+	if !k.isWrite() && c.findLane(k.ns, k.partition) == nil {
+		exec := c.srv.backend.Executor(k.ns, k.partition)
+		if exec != nil && readBounded(exec, &k.Request, k.mayBeLarge(), &k.isLarge) {
 			k.Outcome = command.Answered
 			c.hold(len(k.Reply.Buf))
+			c.large = c.large || k.isLarge
 			return
 		}
 	}

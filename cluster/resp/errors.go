@@ -5,8 +5,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-
-	"github.com/zankv/zankv/cluster/command"
 )
 
 // Error texts of the protocol. Those of Redis are Redis 7.2's; those that begin with ERR_CLUSTER_CHANGED, and those that end in
@@ -48,7 +46,7 @@ func notHere(k *call, replica bool) string {
 	switch {
 	case !replica:
 		return handling(notFound, k.Args[0], key)
-	case k.Spec.Flags&command.Write != 0:
+	case k.isWrite():
 		return noLeader
 	}
 	return handling(notLeader+" : Err handle command "+string(k.Args[0]), k.Args[0], key)

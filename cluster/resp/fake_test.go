@@ -28,7 +28,25 @@ type fakePartition struct {
 	fault atomic.Pointer[func(*command.Request) command.Outcome]
 	log   []string // the writes, as they were evaluated
 
+	version int64
 	context command.Context
+}
+
+// transaction runs a queue as one, unless a watched key has changed.
+func (p *fakePartition) transaction(req *command.Request) {
+	for _, w := range req.Watched {
+		c := command.Context{Now: time.Now().UnixMilli(), View: p}
+		if holds, err := c.WatchHolds(&w); err != nil || !holds {
+			req.Reply.NullArray()
+			return
+		}
+	}
+	req.Reply.Array(len(req.Queue))
+	for _, q := range req.Queue {
+		one := command.Request{Spec: q.Spec, Args: q.Args, Reply: command.Reply{RESP3: req.Reply.RESP3}}
+		p.run(&one, p)
+		req.Reply.Buf = append(req.Reply.Buf, one.Reply.Buf...)
+	}
 }
 
 func (p *fakePartition) Meta(key []byte) (event.Meta, bool, error) {
@@ -70,7 +88,8 @@ func (p *fakePartition) Emit(m *event.Mutation) {
 	case event.OpExpireAt, event.OpPersist:
 		p.keys[string(m.Key)].ExpireAt = m.ExpireAt
 	default:
-		p.keys[string(m.Key)] = &event.Meta{Type: m.Type, Value: bytes.Clone(m.Value), ExpireAt: m.ExpireAt}
+		p.version++
+		p.keys[string(m.Key)] = &event.Meta{Type: m.Type, Value: bytes.Clone(m.Value), ExpireAt: m.ExpireAt, Version: event.Version{Time: p.version}}
 	}
 }
 
@@ -113,6 +132,8 @@ func (r *fakeReplica) Read(req *command.Request) bool {
 	return true
 }
 
+func (r *fakeReplica) Unblock(*command.Request, command.UnblockHow) {}
+
 func (r *fakeReplica) Submit(reqs []*command.Request, done func()) { r.queue <- fakeBatch{reqs, done} }
 
 func (r *fakeReplica) work() {
@@ -138,7 +159,11 @@ func (r *fakeReplica) batch(reqs []*command.Request) {
 			}
 			return
 		}
-		r.p.run(req, r.p)
+		if req.Spec == command.Exec {
+			r.p.transaction(req)
+		} else {
+			r.p.run(req, r.p)
+		}
 		if req.Spec.Flags&command.Write != 0 && len(r.p.log) < 1000 {
 			r.p.log = append(r.p.log, string(bytes.Join(req.Args, []byte(" "))))
 		}

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tidwall/redcon"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -21,9 +20,6 @@ import (
 )
 
 const (
-	flagRESP3 = 1
-	flagStale = 2
-
 	maxFrame      = 256 << 20 // bytes of a gRPC message
 	frameTarget   = 1 << 20   // a frame is sent when it has so many
 	maxPeerQueue  = 64 << 20  // bytes that wait to be sent to a node
@@ -59,6 +55,7 @@ type peer struct {
 		sync.Mutex
 		queue   []*flight // not yet handed to the stream
 		bytes   int       // of the queue
+		cancels []*forwardpb.Cancel
 		flights map[uint64]*flight
 		lastID  uint64
 	}
@@ -69,8 +66,13 @@ type flight struct {
 	lane  *lane
 	done  func()
 	wire  *forwardpb.Lane
+	size  int  // bytes of wire
 	sent  bool // the stream may have carried it
 	since time.Time
+	// until is when an answer is overdue; zero for a command that waits as long as its client does.
+	until time.Time
+	told  bool // it was asked to end
+	peer  *peer
 }
 
 func newForwarder(s *Server) *forwarder {
@@ -85,7 +87,11 @@ func newForwarder(s *Server) *forwarder {
 func (f *forwarder) send(to Node, l *lane, done func()) {
 	p, err := f.peer(to)
 	if err == nil {
-		err = p.enqueue(&flight{lane: l, done: done, wire: encodeLane(l), since: f.srv.now()})
+		fl := newFlight(f.srv, l, done)
+		if l.calls[0].blocks() {
+			l.flight = fl
+		}
+		err = p.enqueue(fl)
 	}
 	if err != nil {
 		f.srv.opt.Logger.Debug("forwarding failed", "node", to.ID, "error", err)
@@ -98,33 +104,47 @@ func (f *forwarder) send(to Node, l *lane, done func()) {
 	f.srv.stats.forwarded.Add(uint64(len(l.calls)))
 }
 
-func encodeLane(l *lane) *forwardpb.Lane {
-	size := 0
-	for _, k := range l.calls {
-		size += 16
-		for _, a := range k.Args {
-			size += len(a) + 16
+func newFlight(s *Server, l *lane, done func()) *flight {
+	fl := &flight{lane: l, done: done, wire: encodeLane(l), since: s.now()}
+	fl.size = len(fl.wire.Commands) + laneOverhead
+	for _, t := range fl.wire.Transactions {
+		fl.size += len(t.Commands) + laneOverhead
+		for _, w := range t.Watched {
+			fl.size += len(w.Key) + len(w.Token) + laneOverhead
 		}
 	}
-	w := &forwardpb.Lane{
-		Namespace: l.ns.Name, Partition: uint32(l.partition), Partitions: uint32(l.ns.Partitions),
-		Commands: make([]byte, 0, size), Flags: make([]byte, 0, len(l.calls)),
+	fl.until = fl.since.Add(s.opt.ForwardTimeout)
+	if k := l.calls[0]; k.blocks() {
+		fl.until = time.Time{}
+		if d := blockTime(k.Spec, k.Args); d > 0 {
+			fl.until = fl.since.Add(d + s.opt.ForwardTimeout)
+		}
 	}
-	for _, k := range l.calls {
-		w.Commands = redcon.AppendArray(w.Commands, len(k.Args))
-		for _, a := range k.Args {
-			w.Commands = redcon.AppendBulk(w.Commands, a)
-		}
-		var flags byte
-		if k.Reply.RESP3 {
-			flags |= flagRESP3
-		}
-		if k.ReadStale {
-			flags |= flagStale
-		}
-		w.Flags = append(w.Flags, flags)
+	return fl
+}
+
+// unblock asks the other node to end a flight's wait. The flight ends as it does otherwise: by its answer, or when that is overdue.
+func (fl *flight) unblock(how command.UnblockHow) {
+	p := fl.peer
+	if p == nil { // it never got there, and has ended
+		return
 	}
-	return w
+	p.mu.Lock()
+	if p.mu.flights[fl.wire.Id] == fl {
+		if fl.until.IsZero() || !fl.told {
+			fl.until, fl.told = p.f.srv.now().Add(p.f.srv.opt.ForwardTimeout), true
+		}
+		p.mu.cancels = append(p.mu.cancels, &forwardpb.Cancel{Id: fl.wire.Id, How: uint32(how)})
+	}
+	p.mu.Unlock()
+	p.poke()
+}
+
+func (p *peer) poke() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
 }
 
 // peer finds or makes the connection to a node.
@@ -171,9 +191,9 @@ func (f *forwarder) dialOptions() []grpc.DialOption {
 }
 
 func (p *peer) enqueue(fl *flight) error {
-	size := len(fl.wire.Commands) + laneOverhead
+	fl.peer = p
 	p.mu.Lock()
-	if p.mu.bytes+size > maxPeerQueue && p.mu.bytes > 0 {
+	if p.mu.bytes+fl.size > maxPeerQueue && p.mu.bytes > 0 {
 		p.mu.Unlock()
 		return errors.New("resp: forward: " + p.addr + ": queue is full")
 	}
@@ -181,12 +201,9 @@ func (p *peer) enqueue(fl *flight) error {
 	fl.wire.Id = p.mu.lastID
 	p.mu.flights[fl.wire.Id] = fl
 	p.mu.queue = append(p.mu.queue, fl)
-	p.mu.bytes += size
+	p.mu.bytes += fl.size
 	p.mu.Unlock()
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
+	p.poke()
 	return nil
 }
 
@@ -240,7 +257,7 @@ func (p *peer) stream() error {
 func (p *peer) nextFrame() *forwardpb.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.mu.queue) == 0 {
+	if len(p.mu.queue) == 0 && len(p.mu.cancels) == 0 {
 		return nil
 	}
 	frame, size, n := &forwardpb.Request{}, 0, 0
@@ -249,7 +266,7 @@ func (p *peer) nextFrame() *forwardpb.Request {
 			break
 		}
 		n++
-		size += len(fl.wire.Commands) + laneOverhead
+		size += fl.size
 		if p.mu.flights[fl.wire.Id] == fl { // else it has expired
 			fl.sent = true
 			frame.Lanes = append(frame.Lanes, fl.wire)
@@ -258,8 +275,9 @@ func (p *peer) nextFrame() *forwardpb.Request {
 	clear(p.mu.queue[:n])
 	p.mu.queue = p.mu.queue[n:]
 	p.mu.bytes -= size
-	if len(p.mu.queue) == 0 {
+	if len(p.mu.queue) == 0 { // what is to be ended was sent before, or in this frame
 		p.mu.queue = nil
+		frame.Cancels, p.mu.cancels = p.mu.cancels, nil
 	}
 	return frame
 }
@@ -293,7 +311,7 @@ func (p *peer) fail() {
 	p.mu.Lock()
 	flights := p.mu.flights
 	p.mu.flights = make(map[uint64]*flight)
-	p.mu.queue, p.mu.bytes = nil, 0
+	p.mu.queue, p.mu.bytes, p.mu.cancels = nil, 0, nil
 	p.mu.Unlock()
 	for _, fl := range flights {
 		fl.lose(p.f.srv)
@@ -305,18 +323,18 @@ func (f *forwarder) expire(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.mu.peers {
-		for _, fl := range p.overdue(now.Add(-f.srv.opt.ForwardTimeout), now.Add(-f.srv.opt.RetryFor)) {
+		for _, fl := range p.overdue(now, now.Add(-f.srv.opt.RetryFor)) {
 			fl.lose(f.srv)
 		}
 	}
 }
 
-// overdue takes out the flights that were sent before one time, or wait to be sent since before another.
-func (p *peer) overdue(sent, waiting time.Time) (late []*flight) {
+// overdue takes out the flights whose answer should have come, or that wait to be sent since before a time.
+func (p *peer) overdue(now, waiting time.Time) (late []*flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, fl := range p.mu.flights {
-		if fl.since.Before(sent) || !fl.sent && fl.since.Before(waiting) {
+		if !fl.until.IsZero() && fl.until.Before(now) || !fl.sent && fl.since.Before(waiting) {
 			delete(p.mu.flights, id)
 			late = append(late, fl)
 		}
@@ -327,7 +345,7 @@ func (p *peer) overdue(sent, waiting time.Time) (late []*flight) {
 // lose gives each request of a flight the outcome of one whose answer will not come.
 func (fl *flight) lose(s *Server) {
 	for _, k := range fl.lane.calls {
-		if !fl.sent || k.Spec.Flags&command.Write == 0 {
+		if !fl.sent || !k.isWrite() {
 			k.Outcome = command.Elsewhere
 			continue
 		}
@@ -351,6 +369,9 @@ func (fl *flight) answer(a *forwardpb.Answer) {
 			k.Outcome = command.Unknown // settle gives it the text
 		default:
 			k.Outcome = command.Outcome(a.Outcomes[i])
+			if a.Outcomes[i] == outcomeLarge {
+				k.Outcome, k.isLarge = command.Answered, true
+			}
 			k.Reply.Buf = append(k.Reply.Buf[:0], replies[:a.Lengths[i]]...)
 			replies = replies[a.Lengths[i]:]
 		}

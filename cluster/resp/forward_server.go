@@ -16,7 +16,10 @@ import (
 const (
 	maxServed = 4096
 	maxUnsent = 64 << 20
+	maxWaits  = 1 << 16 // commands that block: more are refused
 )
+
+const tooManyWaits = "BUSY too many clients of one node are blocked at the partition's leader, try again later"
 
 // RegisterForward makes the server answer what other nodes forward.
 func (s *Server) RegisterForward(r grpc.ServiceRegistrar) {
@@ -36,15 +39,29 @@ type serving struct {
 	kick  chan struct{}  // there is an answer to send
 	mu    struct {
 		sync.Mutex
-		answers []*forwardpb.Answer
+		answers []reported
 		unsent  int // bytes of answers
+		waits   map[uint64]*waiting
 	}
 	room chan struct{} // unsent became smaller
+}
+
+// waiting is a blocking command that isn't answered.
+type waiting struct {
+	exec Executor
+	req  *command.Request
+}
+
+// reported is an answer that is to be sent. slot: its lane has one.
+type reported struct {
+	*forwardpb.Answer
+	slot bool
 }
 
 // Exchange runs lanes until the other side ends the stream, and returns when all that were begun are done.
 func (f *forwardService) Exchange(stream grpc.BidiStreamingServer[forwardpb.Request, forwardpb.Response]) error {
 	v := &serving{srv: f.srv, slots: make(chan struct{}, maxServed), kick: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	v.mu.waits = make(map[uint64]*waiting)
 	ctx, cancel := context.WithCancel(stream.Context())
 	sent := make(chan struct{})
 	go func() {
@@ -52,6 +69,7 @@ func (f *forwardService) Exchange(stream grpc.BidiStreamingServer[forwardpb.Requ
 		v.send(ctx, stream)
 	}()
 	err := v.receive(ctx, stream)
+	v.cancelAll()
 	v.held.Wait()
 	cancel()
 	<-sent
@@ -72,6 +90,9 @@ func (v *serving) receive(ctx context.Context, stream grpc.BidiStreamingServer[f
 				return err
 			}
 			v.run(l)
+		}
+		for _, c := range req.Cancels {
+			v.cancel(c)
 		}
 	}
 }
@@ -122,13 +143,18 @@ func (v *serving) send(ctx context.Context, stream grpc.BidiStreamingServer[forw
 		case <-v.kick:
 		}
 		for answers := v.takeAnswers(); len(answers) > 0; {
-			n, size := 0, 0
+			n, size, slots := 0, 0, 0
+			var frame forwardpb.Response
 			for n < len(answers) && size < frameTarget {
 				size += len(answers[n].Replies) + laneOverhead
+				if answers[n].slot {
+					slots++
+				}
+				frame.Answers = append(frame.Answers, answers[n].Answer)
 				n++
 			}
-			err := stream.Send(&forwardpb.Response{Answers: answers[:n]})
-			v.delivered(n, size)
+			err := stream.Send(&frame)
+			v.delivered(slots, size)
 			if err != nil {
 				return // the stream is gone, and receive hears of it
 			}
@@ -137,7 +163,7 @@ func (v *serving) send(ctx context.Context, stream grpc.BidiStreamingServer[forw
 	}
 }
 
-func (v *serving) takeAnswers() []*forwardpb.Answer {
+func (v *serving) takeAnswers() []reported {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	a := v.mu.answers
@@ -145,9 +171,11 @@ func (v *serving) takeAnswers() []*forwardpb.Answer {
 	return a
 }
 
-func (v *serving) answer(a *forwardpb.Answer) {
+func (v *serving) answer(a *forwardpb.Answer) { v.queueAnswer(a, true) }
+
+func (v *serving) queueAnswer(a *forwardpb.Answer, slot bool) {
 	v.mu.Lock()
-	v.mu.answers = append(v.mu.answers, a)
+	v.mu.answers = append(v.mu.answers, reported{a, slot})
 	v.mu.unsent += len(a.Replies) + laneOverhead
 	v.mu.Unlock()
 	select {
@@ -156,73 +184,126 @@ func (v *serving) answer(a *forwardpb.Answer) {
 	}
 }
 
+// find is the replica that a lane is for, or why there is none.
+func (s *Server) find(namespace string, partition, partitions uint32) (Executor, forwardpb.Refusal) {
+	ns, ok := s.backend.Namespace(namespace)
+	if !ok || ns.Partitions != int(partitions) || partition >= partitions {
+		return nil, forwardpb.Refusal_REFUSAL_NAMESPACE
+	}
+	exec := s.backend.Executor(ns, int(partition))
+	if exec == nil {
+		return nil, forwardpb.Refusal_REFUSAL_NOT_HERE
+	}
+	return exec, forwardpb.Refusal_REFUSAL_NONE
+}
+
 // run answers a lane at once if it has only reads and may, or submits it.
 func (v *serving) run(l *forwardpb.Lane) {
-	ns, ok := v.srv.backend.Namespace(l.Namespace)
-	if !ok || ns.Partitions != int(l.Partitions) || l.Partition >= l.Partitions {
-		v.answer(&forwardpb.Answer{Id: l.Id, Refusal: forwardpb.Refusal_REFUSAL_NAMESPACE})
-		return
-	}
-	exec := v.srv.backend.Executor(ns, int(l.Partition))
+	exec, refusal := v.srv.find(l.Namespace, l.Partition, l.Partitions)
 	if exec == nil {
-		v.answer(&forwardpb.Answer{Id: l.Id, Refusal: forwardpb.Refusal_REFUSAL_NOT_HERE})
+		v.answer(&forwardpb.Answer{Id: l.Id, Refusal: refusal})
 		return
 	}
-	reqs, reads := v.decode(l)
+	reqs := v.srv.decode(l)
 	if len(reqs) == 0 {
 		v.answer(&forwardpb.Answer{Id: l.Id, Refusal: forwardpb.Refusal_REFUSAL_MALFORMED})
 		return
 	}
 	v.srv.stats.served.Add(uint64(len(reqs)))
-	done := 0
-	for reads && done < len(reqs) && exec.Read(reqs[done]) {
-		reqs[done].Outcome = command.Answered
-		done++
+	if len(reqs) == 1 && reqs[0].Spec.Flags&command.Blocking != 0 {
+		v.runBlocking(l.Id, exec, reqs)
+		return
 	}
-	if done == len(reqs) {
-		v.answer(answerOf(l.Id, reqs))
+	large := make([]bool, len(reqs))
+	todo := readAtOnce(exec, l, reqs, large)
+	if len(todo) == 0 {
+		v.answer(answerOf(l.Id, reqs, large))
 		return
 	}
 	v.held.Add(1)
-	exec.Submit(reqs[done:], func() {
-		v.answer(answerOf(l.Id, reqs))
+	exec.Submit(todo, func() {
+		v.answer(answerOf(l.Id, reqs, large))
 		v.held.Done()
 	})
 }
 
-// decode makes requests of a lane's commands: none if one can't be read or isn't known here. They point into the lane.
-func (v *serving) decode(l *forwardpb.Lane) (reqs []*command.Request, reads bool) {
-	if len(l.Flags) > maxCalls {
-		return nil, false
+// readAtOnce answers what it can of a lane that has only reads, and returns what is to be submitted. large notes those that must be asked for
+// in parts.
+func readAtOnce(exec Executor, l *forwardpb.Lane, reqs []*command.Request, large []bool) (todo []*command.Request) {
+	reads := true
+	for _, req := range reqs {
+		reads = reads && req.Spec.Flags&command.Write == 0 && req.Spec != command.Exec
 	}
-	p := newParser(v.srv.opt.MaxBulk, maxFrame)
-	all := make([]command.Request, len(l.Flags))
-	reads = true
-	for i, flags := range l.Flags {
-		whole, err := p.next(l.Commands, false)
-		if err != nil || !whole || p.typed || p.count() == 0 {
-			return nil, false
+	for i, req := range reqs {
+		if req.Outcome == command.Answered {
+			continue
 		}
-		args := make([][]byte, p.count())
-		for j := range args {
-			args[j] = p.arg(l.Commands, j)
+		if !reads || !readBounded(exec, req, l.Flags[i]&flagLarge != 0, &large[i]) {
+			reads = false
+			todo = append(todo, req)
 		}
-		spec, _, problem := command.Resolve(args, &v.srv.opt.Limits)
-		if problem != "" && spec == nil {
-			spec = command.Lookup(args[0])
-		}
-		if spec == nil || spec.Run == nil {
-			return nil, false
-		}
-		all[i] = command.Request{Spec: spec, Args: args, ReadStale: flags&flagStale != 0}
-		all[i].Reply.RESP3 = flags&flagRESP3 != 0
-		reads = reads && spec.Flags&command.Write == 0
-		reqs = append(reqs, &all[i])
 	}
-	return reqs, reads
+	return todo
 }
 
-func answerOf(id uint64, reqs []*command.Request) *forwardpb.Answer {
+// runBlocking submits a command that may wait. It doesn't count among the lanes in work: thousands may wait.
+func (v *serving) runBlocking(id uint64, exec Executor, reqs []*command.Request) {
+	<-v.slots
+	w := &waiting{exec: exec, req: reqs[0]}
+	v.mu.Lock()
+	full := len(v.mu.waits) >= maxWaits
+	if !full {
+		v.mu.waits[id] = w
+	}
+	v.mu.Unlock()
+	if full && reqs[0].Outcome != command.Answered {
+		reqs[0].Reply.Error(tooManyWaits)
+		reqs[0].Outcome = command.Answered
+	}
+	if reqs[0].Outcome == command.Answered {
+		v.endWait(id, reqs)
+		return
+	}
+	v.held.Add(1)
+	exec.Submit(reqs, func() {
+		v.endWait(id, reqs)
+		v.held.Done()
+	})
+}
+
+// endWait answers a command that may have waited.
+func (v *serving) endWait(id uint64, reqs []*command.Request) {
+	v.mu.Lock()
+	delete(v.mu.waits, id)
+	v.mu.Unlock()
+	v.queueAnswer(answerOf(id, reqs, make([]bool, len(reqs))), false)
+}
+
+// cancel ends a wait. It may have ended already.
+func (v *serving) cancel(c *forwardpb.Cancel) {
+	v.mu.Lock()
+	w := v.mu.waits[c.Id]
+	v.mu.Unlock()
+	how := command.UnblockHow(c.How)
+	if w != nil && c.How <= uint32(command.UnblockError) && how >= command.UnblockGone {
+		w.exec.Unblock(w.req, how)
+	}
+}
+
+// cancelAll ends all waits: who asked for them is gone.
+func (v *serving) cancelAll() {
+	v.mu.Lock()
+	var all []*waiting
+	for _, w := range v.mu.waits {
+		all = append(all, w)
+	}
+	v.mu.Unlock()
+	for _, w := range all {
+		w.exec.Unblock(w.req, command.UnblockGone)
+	}
+}
+
+func answerOf(id uint64, reqs []*command.Request, large []bool) *forwardpb.Answer {
 	size := 0
 	for _, r := range reqs {
 		size += len(r.Reply.Buf)
@@ -230,6 +311,9 @@ func answerOf(id uint64, reqs []*command.Request) *forwardpb.Answer {
 	a := &forwardpb.Answer{Id: id, Outcomes: make([]byte, len(reqs)), Lengths: make([]uint32, len(reqs)), Replies: make([]byte, 0, size)}
 	for i, r := range reqs {
 		a.Outcomes[i] = byte(r.Outcome)
+		if large[i] {
+			a.Outcomes[i] = outcomeLarge
+		}
 		a.Lengths[i] = uint32(len(r.Reply.Buf))
 		a.Replies = append(a.Replies, r.Reply.Buf...)
 	}

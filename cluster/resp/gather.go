@@ -9,7 +9,7 @@ import (
 
 // scatter splits a command on many keys over their partitions.
 func (c *conn) scatter(ns *Namespace, spec *command.Spec, args [][]byte, stale, prefixed bool) {
-	first, last, step := spec.Keys(args)
+	first, _, step := spec.Keys(args)
 	switch {
 	case spec.Gather == command.GatherNone || spec.Gather == command.GatherOwn:
 		c.fail(crossSlot)
@@ -18,7 +18,15 @@ func (c *conn) scatter(ns *Namespace, spec *command.Spec, args [][]byte, stale, 
 		c.fail(wrongArity(spec.Name))
 		return
 	}
+	c.apart(spec.Flags&command.Write != 0)
 	whole := c.newWhole(spec, args)
+	c.split(whole, ns, args, stale, prefixed)
+	c.emitEarly(whole)
+}
+
+// split makes a call's parts, one for each partition of its keys, and starts them.
+func (c *conn) split(whole *call, ns *Namespace, args [][]byte, stale, prefixed bool) {
+	first, last, step := whole.Spec.Keys(args)
 	index := c.partIndex(ns.Partitions)
 	for i := first; i <= last; i += step {
 		p := ns.partition(args[i])
@@ -36,7 +44,6 @@ func (c *conn) scatter(ns *Namespace, spec *command.Spec, args [][]byte, stale, 
 		part.Args = part.args
 		c.start1(part)
 	}
-	c.emitEarly(whole)
 }
 
 // whole runs a command on a whole namespace.
@@ -53,6 +60,7 @@ func (c *conn) whole(spec *command.Spec, args [][]byte) {
 		own[spec](c, spec, args)
 		return
 	}
+	c.apart(spec.Flags&command.Write != 0)
 	all := c.newWhole(spec, args)
 	for p := range c.ns.Partitions {
 		if c.covers(p) {
@@ -86,7 +94,7 @@ func (c *conn) newWhole(spec *command.Spec, args [][]byte) *call {
 func (c *conn) newPart(whole *call, ns *Namespace, partition int, stale, prefixed bool) *call {
 	k := c.newCall()
 	k.Spec, k.ReadStale, k.prefixed = whole.Spec, stale, prefixed
-	k.ns, k.partition = ns, partition
+	k.ns, k.partition, k.needed = ns, partition, true
 	whole.parts = append(whole.parts, k)
 	return k
 }

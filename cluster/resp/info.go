@@ -103,7 +103,7 @@ func (s *Server) infoClients() []InfoField {
 	st := s.Stats()
 	return []InfoField{
 		{"connected_clients", strconv.Itoa(st.Clients)}, {"maxclients", strconv.Itoa(s.opt.MaxClients)},
-		{"blocked_clients", "0"}, {"client_buffer_bytes", strconv.FormatInt(st.BufferBytes, 10)},
+		{"blocked_clients", strconv.Itoa(st.Blocked)}, {"client_buffer_bytes", strconv.FormatInt(st.BufferBytes, 10)},
 	}
 }
 

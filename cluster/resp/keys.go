@@ -81,6 +81,8 @@ func (c *conn) keyed(spec *command.Spec, args [][]byte, stale bool) {
 		c.fail(crossSlot)
 	case t.spread == spreadMany:
 		c.scatter(t.ns, spec, args, stale, t.prefixed)
+	case spec.Flags&command.Blocking != 0:
+		c.block(&t, spec, args)
 	default:
 		c.single(t.ns, t.partition, spec, args, stale, t.prefixed)
 	}

@@ -21,6 +21,8 @@ func (b nullBackend) Info(*Namespace, string) []InfoField { return nil }
 
 type nullExecutor struct{}
 
+func (*nullExecutor) Unblock(*command.Request, command.UnblockHow) {}
+
 func (*nullExecutor) Leading() bool { return true }
 
 func (*nullExecutor) Read(r *command.Request) bool {

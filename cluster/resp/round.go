@@ -17,6 +17,8 @@ type call struct {
 	ns        *Namespace
 	partition int
 	prefixed  bool     // the key came with its namespace in front
+	needed    bool     // the reply is looked at here, so it has to be whole
+	isLarge   bool     // a read whose reply is passed on in parts when its turn comes
 	skip      bool     // CLIENT REPLY: the client wants no reply
 	args      [][]byte // memory for a part's own arguments
 	rest      []byte   // elements of a part's array that aren't gathered yet
@@ -31,6 +33,8 @@ type lane struct {
 	calls     []*call            // without a final outcome
 	reqs      []*command.Request // the same, for the executor
 	local     bool               // the last attempt went to this node's replica
+	exec      Executor           // that one
+	flight    *flight            // or the last attempt on its way
 	settled   bool
 }
 
@@ -50,6 +54,9 @@ type round struct {
 	deferred  int               // reads that wait behind writes
 	held      int               // bytes of replies that wait behind earlier ones
 	index     []int32           // see partIndex
+	borrowed  int64             // of the node's budget, to be given back at the end
+	writes    bool              // a lane has a write
+	large     bool              // a lane has a read whose reply may be large
 	full      bool              // no further command may join this round
 	more      bool              // the buffer may hold more commands
 	calm      int               // rounds since the query buffer was last half full
@@ -72,9 +79,20 @@ func (c *conn) newCall() *call {
 	return k
 }
 
+// isWrite says whether a call may change something. A transaction counts as a write, whatever is in it: it is never run twice.
+func (k *call) isWrite() bool { return k.Spec.Flags&command.Write != 0 || k.Spec == command.Exec }
+
+// apart ends the round before a write that would come behind a read in it whose reply may be large, or before such a read that would
+// come behind a write: a large reply is passed on in parts, and so its command must be free to run again.
+func (c *conn) apart(write bool) {
+	if write && c.large || !write && c.writes {
+		c.finish()
+	}
+}
+
 // enqueue gives a call its place among the replies.
 func (c *conn) enqueue(k *call) {
-	k.skip = c.reply != replyOn
+	k.skip = !c.wanted()
 	c.queue = append(c.queue, k)
 }
 
@@ -98,7 +116,10 @@ func (c *conn) send(k *call) {
 		l = c.newLane(k.ns, k.partition)
 	}
 	l.calls = append(l.calls, k)
-	if k.Spec.Flags&command.Write == 0 {
+	if k.isWrite() {
+		c.writes = true
+	} else {
+		c.large = c.large || k.mayBeLarge()
 		// What a waiting read will answer isn't known, and stays in memory until the writes before it are done.
 		c.deferred++
 		c.full = c.full || c.deferred >= c.deferredReads
@@ -151,8 +172,15 @@ func (c *conn) emit(k *call) {
 	if k.skip {
 		return
 	}
+	if k.isLarge {
+		c.stream(k)
+		return
+	}
 	if len(k.parts) > 0 {
 		gather(k)
+	}
+	if k.prefixed && repliesKey[k.Spec.Name] {
+		k.Reply.Buf = withNamespace(nil, k.Reply.Buf, k.ns.Name)
 	}
 	if len(k.Reply.Buf) > flushAt {
 		c.flush()
@@ -175,6 +203,7 @@ func (c *conn) endRound(biggest int) {
 			k.args = nil
 		}
 		k.Args, k.ns, k.rest = nil, nil, nil
+		k.Queue, k.Watched = nil, nil
 	}
 	if len(c.calls) > roundLimit {
 		c.calls = c.calls[:roundLimit:roundLimit]
@@ -182,7 +211,11 @@ func (c *conn) endRound(biggest int) {
 	if c.open > 8 {
 		clear(c.laneIndex)
 	}
+	if c.borrowed != 0 {
+		c.srv.budget.take(-c.borrowed)
+	}
 	c.queue, c.used, c.open, c.deferred, c.held, c.full = c.queue[:0], 0, 0, 0, 0, false
+	c.borrowed, c.writes, c.large = 0, false, false
 }
 
 // Reads of a round that may wait behind writes: what they answer isn't known, and must be kept. A connection begins with few, a round
@@ -204,12 +237,17 @@ func (c *conn) limitDeferred(biggest int) {
 	}
 }
 
+const firstBackoff = 2 * time.Millisecond
+
 // runLanes runs all lanes until each call has its final reply. Lanes go on side by side; what one lane still lacks after
 // an attempt is sent again together and in order.
 func (c *conn) runLanes() {
-	backoff := 2 * time.Millisecond
+	backoff := firstBackoff
 	var deadline time.Time
 	for {
+		if c.wait != nil {
+			c.wait.again()
+		}
 		started := c.attempt()
 		left := 0
 		for _, l := range c.lanes[:c.open] {
@@ -221,6 +259,15 @@ func (c *conn) runLanes() {
 			return
 		}
 		now := c.srv.now()
+		if c.wait != nil {
+			if c.wait.gone() {
+				c.giveUp()
+				return
+			}
+			if c.wait.lasted(now) {
+				deadline, backoff = time.Time{}, firstBackoff
+			}
+		}
 		if deadline.IsZero() {
 			deadline = now.Add(c.srv.opt.RetryFor)
 			if started { // whoever was asked may have known better who leads
@@ -244,6 +291,10 @@ func (c *conn) attempt() (started bool) {
 		}
 	}
 	c.laneDone()
+	if c.wait != nil && started {
+		c.wait.await(c.lanes[0])
+		return started
+	}
 	<-c.wake
 	return started
 }
@@ -266,7 +317,7 @@ func (c *conn) start(l *lane) bool {
 	}
 	switch {
 	case exec != nil && (exec.Leading() || !away || stale(l)):
-		l.local = true
+		l.local, l.exec = true, exec
 		c.pending.Add(1)
 		exec.Submit(l.reqs, c.lane1done)
 		return true
@@ -306,7 +357,7 @@ func (c *conn) settle(l *lane) bool {
 	for _, k := range l.calls {
 		switch k.Outcome {
 		case command.Answered, command.Unknown:
-			if len(k.Reply.Buf) == 0 {
+			if len(k.Reply.Buf) == 0 && !k.isLarge {
 				k.Reply.Error(unknownOutcome)
 			}
 		case command.Elsewhere:

@@ -82,28 +82,11 @@ func (t *cursors) get(id uint64) *cursor {
 
 // scan walks partition after partition: each call asks one of them for a page.
 func (c *conn) scan(spec *command.Spec, args [][]byte) {
-	id, problem := command.ParseCursor(args[1])
-	if problem == "" {
-		_, problem = command.ParseScan(args[2:])
-	}
+	at, problem := c.scanFrom(args)
 	if problem != "" {
 		c.fail(problem)
 		return
 	}
-	at := &cursor{namespace: c.nsName, cluster: c.kind == ClusterPort}
-	if id != 0 {
-		known := c.srv.cursors.get(id)
-		if known == nil || known.namespace != c.nsName || known.cluster != at.cluster || known.partition >= c.ns.Partitions {
-			c.fail(fmt.Sprintf("ERR unknown cursor %d: it was dropped, or another node gave it; begin again with 0", id))
-			return
-		}
-		at = known
-	}
-	c.scanPage(spec, args, *at)
-}
-
-func (c *conn) scanPage(spec *command.Spec, args [][]byte, at cursor) {
-	at.id = 0
 	for !c.covers(at.partition) {
 		at.partition, at.from = at.partition+1, nil
 		if at.partition == c.ns.Partitions {
@@ -112,23 +95,47 @@ func (c *conn) scanPage(spec *command.Spec, args [][]byte, at cursor) {
 		}
 	}
 	line := append([][]byte{args[0], at.from}, args[2:]...)
-	reply := c.ask(at.partition, spec, line)
+	c.answerPage(at, c.ns, c.ask(at.partition, spec, line))
+}
+
+// scanFrom finds where a SCAN goes on: a copy of its cursor, or a new one.
+func (c *conn) scanFrom(args [][]byte) (at *cursor, problem string) {
+	id, problem := command.ParseCursor(args[1])
+	if problem == "" {
+		_, problem = command.ParseScan(args[2:])
+	}
+	if problem != "" {
+		return nil, problem
+	}
+	at = &cursor{namespace: c.nsName, cluster: c.kind == ClusterPort}
+	if id == 0 {
+		return at, ""
+	}
+	known := c.srv.cursors.get(id)
+	if known == nil || known.namespace != c.nsName || known.cluster != at.cluster || c.ns == nil || known.partition >= c.ns.Partitions {
+		return nil, fmt.Sprintf("ERR unknown cursor %d: it was dropped, or another node gave it; begin again with 0", id)
+	}
+	*at = *known
+	at.id = 0
+	return at, ""
+}
+
+// answerPage passes a page on, and remembers where the next one begins.
+func (c *conn) answerPage(at *cursor, ns *Namespace, reply []byte) {
 	next, keys, ok := splitScan(reply)
 	if !ok {
-		r := c.begin()
-		r.Buf = append(r.Buf, reply...)
-		c.end(r)
+		c.raw(reply)
 		return
 	}
 	at.from = bytes.Clone(next)
 	if next == nil {
 		at.partition++
 	}
-	if at.partition == c.ns.Partitions {
+	if at.partition == ns.Partitions {
 		c.answerScan(0, keys)
 		return
 	}
-	c.answerScan(c.srv.cursors.add(&at), keys)
+	c.answerScan(c.srv.cursors.add(at), keys)
 }
 
 func (c *conn) answerScan(next uint64, keys []byte) {
@@ -159,6 +166,12 @@ func (c *conn) ask(partition int, spec *command.Spec, args [][]byte) []byte {
 	k := c.newCall()
 	k.Spec, k.Args, k.ReadStale = spec, args, c.readonly
 	k.ns, k.partition = c.ns, partition
+	return c.askCall(k)
+}
+
+// askCall is ask for a call that is the only one of its round.
+func (c *conn) askCall(k *call) []byte {
+	k.needed = true
 	c.start1(k)
 	if c.open > 0 {
 		c.runLanes()

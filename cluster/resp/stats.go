@@ -10,6 +10,7 @@ import (
 type stats struct {
 	accepted, rejected, idle, stuck, dropped, protocolErrors atomic.Uint64
 	commands, netIn, netOut                                  atomic.Uint64
+	blocked                                                  atomic.Int64
 	forwarded, forwardLost, served                           atomic.Uint64
 
 	calls map[*command.Spec]*atomic.Uint64 // its keys never change
@@ -42,6 +43,7 @@ func (s *stats) add(c *connCounts) {
 // Stats are a server's counters since it was made, and gauges.
 type Stats struct {
 	Clients        int    // connections now
+	Blocked        int    // of these, in a blocking command
 	Accepted       uint64 // connections
 	Rejected       uint64 // connections over MaxClients
 	IdleClosed     uint64 // connections
@@ -65,7 +67,7 @@ func (s *Server) Stats() Stats {
 	clients := len(s.mu.conns)
 	s.mu.Unlock()
 	st := Stats{
-		Clients: clients, Accepted: s.stats.accepted.Load(), Rejected: s.stats.rejected.Load(),
+		Clients: clients, Blocked: int(s.stats.blocked.Load()), Accepted: s.stats.accepted.Load(), Rejected: s.stats.rejected.Load(),
 		IdleClosed: s.stats.idle.Load(), StuckClosed: s.stats.stuck.Load(), Dropped: s.stats.dropped.Load(), ProtocolErrors: s.stats.protocolErrors.Load(),
 		Commands: s.stats.commands.Load(), NetInBytes: s.stats.netIn.Load(), NetOutBytes: s.stats.netOut.Load(),
 		BufferBytes: s.budget.used.Load(), Forwarded: s.stats.forwarded.Load(), ForwardLost: s.stats.forwardLost.Load(),

@@ -84,8 +84,10 @@ func (Refusal) EnumDescriptor() ([]byte, []int) {
 }
 
 type Request struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Lanes         []*Lane                `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lanes []*Lane                `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	// cancels end waits of lanes that were sent before, on this stream. One whose lane is answered already has no effect.
+	Cancels       []*Cancel `protobuf:"bytes,2,rep,name=cancels,proto3" json:"cancels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -127,6 +129,321 @@ func (x *Request) GetLanes() []*Lane {
 	return nil
 }
 
+func (x *Request) GetCancels() []*Cancel {
+	if x != nil {
+		return x.Cancels
+	}
+	return nil
+}
+
+// Cancel ends the wait of a lane's blocking command. The lane is answered all the same.
+type Cancel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// how: 1 the client is gone, 2 as if its time had passed, 3 with an error.
+	How           uint32 `protobuf:"varint,2,opt,name=how,proto3" json:"how,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancel) Reset() {
+	*x = Cancel{}
+	mi := &file_forward_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancel) ProtoMessage() {}
+
+func (x *Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_forward_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
+func (*Cancel) Descriptor() ([]byte, []int) {
+	return file_forward_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Cancel) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Cancel) GetHow() uint32 {
+	if x != nil {
+		return x.How
+	}
+	return 0
+}
+
+// Transaction is what an EXEC of a lane runs.
+type Transaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// queued is how many commands it has: whole commands in RESP, one behind the other, in commands.
+	Queued        uint32   `protobuf:"varint,1,opt,name=queued,proto3" json:"queued,omitempty"`
+	Commands      []byte   `protobuf:"bytes,2,opt,name=commands,proto3" json:"commands,omitempty"`
+	Watched       []*Watch `protobuf:"bytes,3,rep,name=watched,proto3" json:"watched,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transaction) Reset() {
+	*x = Transaction{}
+	mi := &file_forward_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transaction) ProtoMessage() {}
+
+func (x *Transaction) ProtoReflect() protoreflect.Message {
+	mi := &file_forward_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transaction.ProtoReflect.Descriptor instead.
+func (*Transaction) Descriptor() ([]byte, []int) {
+	return file_forward_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Transaction) GetQueued() uint32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *Transaction) GetCommands() []byte {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+func (x *Transaction) GetWatched() []*Watch {
+	if x != nil {
+		return x.Watched
+	}
+	return nil
+}
+
+// Watch is a key that must not have changed, and what WATCH was told of it.
+type Watch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Token         []byte                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Watch) Reset() {
+	*x = Watch{}
+	mi := &file_forward_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Watch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Watch) ProtoMessage() {}
+
+func (x *Watch) ProtoReflect() protoreflect.Message {
+	mi := &file_forward_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Watch.ProtoReflect.Descriptor instead.
+func (*Watch) Descriptor() ([]byte, []int) {
+	return file_forward_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Watch) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Watch) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type ReadRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Namespace  string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Partition  uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Partitions uint32                 `protobuf:"varint,3,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	// command is one whole command in RESP.
+	Command []byte `protobuf:"bytes,4,opt,name=command,proto3" json:"command,omitempty"`
+	// flags are a lane's.
+	Flags         uint32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRequest) Reset() {
+	*x = ReadRequest{}
+	mi := &file_forward_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRequest) ProtoMessage() {}
+
+func (x *ReadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_forward_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
+func (*ReadRequest) Descriptor() ([]byte, []int) {
+	return file_forward_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReadRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReadRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ReadRequest) GetPartitions() uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return 0
+}
+
+func (x *ReadRequest) GetCommand() []byte {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+type Part struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// refusal: nothing was run; there is no other part.
+	Refusal       Refusal `protobuf:"varint,1,opt,name=refusal,proto3,enum=zankv.forward.v1.Refusal" json:"refusal,omitempty"`
+	Reply         []byte  `protobuf:"bytes,2,opt,name=reply,proto3" json:"reply,omitempty"`
+	Last          bool    `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_forward_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_forward_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_forward_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Part) GetRefusal() Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return Refusal_REFUSAL_NONE
+}
+
+func (x *Part) GetReply() []byte {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
+func (x *Part) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
 // Lane is what one connection has for one partition: it is evaluated in order.
 type Lane struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -138,15 +455,17 @@ type Lane struct {
 	Partitions uint32 `protobuf:"varint,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
 	// commands are whole commands in RESP, one behind the other, keys without the namespace.
 	Commands []byte `protobuf:"bytes,5,opt,name=commands,proto3" json:"commands,omitempty"`
-	// flags has one byte per command: 1 RESP3 reply, 2 any replica may answer.
-	Flags         []byte `protobuf:"bytes,6,opt,name=flags,proto3" json:"flags,omitempty"`
+	// flags has one byte per command: 1 RESP3 reply, 2 any replica may answer, 4 a reply that is large may be asked for by Read instead,
+	// 8 the next of transactions is what it runs. A command that may wait has a lane of its own.
+	Flags         []byte         `protobuf:"bytes,6,opt,name=flags,proto3" json:"flags,omitempty"`
+	Transactions  []*Transaction `protobuf:"bytes,7,rep,name=transactions,proto3" json:"transactions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Lane) Reset() {
 	*x = Lane{}
-	mi := &file_forward_proto_msgTypes[1]
+	mi := &file_forward_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -158,7 +477,7 @@ func (x *Lane) String() string {
 func (*Lane) ProtoMessage() {}
 
 func (x *Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_forward_proto_msgTypes[1]
+	mi := &file_forward_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -171,7 +490,7 @@ func (x *Lane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lane.ProtoReflect.Descriptor instead.
 func (*Lane) Descriptor() ([]byte, []int) {
-	return file_forward_proto_rawDescGZIP(), []int{1}
+	return file_forward_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Lane) GetId() uint64 {
@@ -216,6 +535,13 @@ func (x *Lane) GetFlags() []byte {
 	return nil
 }
 
+func (x *Lane) GetTransactions() []*Transaction {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
+}
+
 type Response struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Answers       []*Answer              `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
@@ -225,7 +551,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_forward_proto_msgTypes[2]
+	mi := &file_forward_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +563,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_forward_proto_msgTypes[2]
+	mi := &file_forward_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +576,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_forward_proto_rawDescGZIP(), []int{2}
+	return file_forward_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Response) GetAnswers() []*Answer {
@@ -264,7 +590,8 @@ type Answer struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Refusal Refusal                `protobuf:"varint,2,opt,name=refusal,proto3,enum=zankv.forward.v1.Refusal" json:"refusal,omitempty"`
-	// outcomes has one byte per command: 1 answered, 2 elsewhere (not run), 3 unknown. These are command.Outcome's numbers.
+	// outcomes has one byte per command: 1 answered, 2 elsewhere (not run), 3 unknown (these are command.Outcome's numbers), 4 a read whose
+	// reply is large: ask for it by Read.
 	Outcomes []byte `protobuf:"bytes,3,opt,name=outcomes,proto3" json:"outcomes,omitempty"`
 	// lengths are those of the replies in replies, one per command.
 	Lengths       []uint32 `protobuf:"varint,4,rep,packed,name=lengths,proto3" json:"lengths,omitempty"`
@@ -275,7 +602,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_forward_proto_msgTypes[3]
+	mi := &file_forward_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -287,7 +614,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_forward_proto_msgTypes[3]
+	mi := &file_forward_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -300,7 +627,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_forward_proto_rawDescGZIP(), []int{3}
+	return file_forward_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -342,9 +669,32 @@ var File_forward_proto protoreflect.FileDescriptor
 
 const file_forward_proto_rawDesc = "" +
 	"\n" +
-	"\rforward.proto\x12\x10zankv.forward.v1\"7\n" +
+	"\rforward.proto\x12\x10zankv.forward.v1\"k\n" +
 	"\aRequest\x12,\n" +
-	"\x05lanes\x18\x01 \x03(\v2\x16.zankv.forward.v1.LaneR\x05lanes\"\xa4\x01\n" +
+	"\x05lanes\x18\x01 \x03(\v2\x16.zankv.forward.v1.LaneR\x05lanes\x122\n" +
+	"\acancels\x18\x02 \x03(\v2\x18.zankv.forward.v1.CancelR\acancels\"*\n" +
+	"\x06Cancel\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x10\n" +
+	"\x03how\x18\x02 \x01(\rR\x03how\"t\n" +
+	"\vTransaction\x12\x16\n" +
+	"\x06queued\x18\x01 \x01(\rR\x06queued\x12\x1a\n" +
+	"\bcommands\x18\x02 \x01(\fR\bcommands\x121\n" +
+	"\awatched\x18\x03 \x03(\v2\x17.zankv.forward.v1.WatchR\awatched\"/\n" +
+	"\x05Watch\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\fR\x05token\"\x99\x01\n" +
+	"\vReadRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x01(\rR\n" +
+	"partitions\x12\x18\n" +
+	"\acommand\x18\x04 \x01(\fR\acommand\x12\x14\n" +
+	"\x05flags\x18\x05 \x01(\rR\x05flags\"e\n" +
+	"\x04Part\x123\n" +
+	"\arefusal\x18\x01 \x01(\x0e2\x19.zankv.forward.v1.RefusalR\arefusal\x12\x14\n" +
+	"\x05reply\x18\x02 \x01(\fR\x05reply\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"\xe7\x01\n" +
 	"\x04Lane\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1c\n" +
@@ -353,7 +703,8 @@ const file_forward_proto_rawDesc = "" +
 	"partitions\x18\x04 \x01(\rR\n" +
 	"partitions\x12\x1a\n" +
 	"\bcommands\x18\x05 \x01(\fR\bcommands\x12\x14\n" +
-	"\x05flags\x18\x06 \x01(\fR\x05flags\">\n" +
+	"\x05flags\x18\x06 \x01(\fR\x05flags\x12A\n" +
+	"\ftransactions\x18\a \x03(\v2\x1d.zankv.forward.v1.TransactionR\ftransactions\">\n" +
 	"\bResponse\x122\n" +
 	"\aanswers\x18\x01 \x03(\v2\x18.zankv.forward.v1.AnswerR\aanswers\"\x9d\x01\n" +
 	"\x06Answer\x12\x0e\n" +
@@ -367,9 +718,10 @@ const file_forward_proto_rawDesc = "" +
 	"\x10REFUSAL_NOT_HERE\x10\x01\x12\x15\n" +
 	"\x11REFUSAL_NAMESPACE\x10\x02\x12\x15\n" +
 	"\x11REFUSAL_MALFORMED\x10\x03\x12\x13\n" +
-	"\x0fREFUSAL_CLOSING\x10\x042P\n" +
+	"\x0fREFUSAL_CLOSING\x10\x042\x91\x01\n" +
 	"\aForward\x12E\n" +
-	"\bExchange\x12\x19.zankv.forward.v1.Request\x1a\x1a.zankv.forward.v1.Response(\x010\x01B/Z-github.com/zankv/zankv/cluster/resp/forwardpbb\x06proto3"
+	"\bExchange\x12\x19.zankv.forward.v1.Request\x1a\x1a.zankv.forward.v1.Response(\x010\x01\x12?\n" +
+	"\x04Read\x12\x1d.zankv.forward.v1.ReadRequest\x1a\x16.zankv.forward.v1.Part0\x01B/Z-github.com/zankv/zankv/cluster/resp/forwardpbb\x06proto3"
 
 var (
 	file_forward_proto_rawDescOnce sync.Once
@@ -384,25 +736,36 @@ func file_forward_proto_rawDescGZIP() []byte {
 }
 
 var file_forward_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_forward_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_forward_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_forward_proto_goTypes = []any{
-	(Refusal)(0),     // 0: zankv.forward.v1.Refusal
-	(*Request)(nil),  // 1: zankv.forward.v1.Request
-	(*Lane)(nil),     // 2: zankv.forward.v1.Lane
-	(*Response)(nil), // 3: zankv.forward.v1.Response
-	(*Answer)(nil),   // 4: zankv.forward.v1.Answer
+	(Refusal)(0),        // 0: zankv.forward.v1.Refusal
+	(*Request)(nil),     // 1: zankv.forward.v1.Request
+	(*Cancel)(nil),      // 2: zankv.forward.v1.Cancel
+	(*Transaction)(nil), // 3: zankv.forward.v1.Transaction
+	(*Watch)(nil),       // 4: zankv.forward.v1.Watch
+	(*ReadRequest)(nil), // 5: zankv.forward.v1.ReadRequest
+	(*Part)(nil),        // 6: zankv.forward.v1.Part
+	(*Lane)(nil),        // 7: zankv.forward.v1.Lane
+	(*Response)(nil),    // 8: zankv.forward.v1.Response
+	(*Answer)(nil),      // 9: zankv.forward.v1.Answer
 }
 var file_forward_proto_depIdxs = []int32{
-	2, // 0: zankv.forward.v1.Request.lanes:type_name -> zankv.forward.v1.Lane
-	4, // 1: zankv.forward.v1.Response.answers:type_name -> zankv.forward.v1.Answer
-	0, // 2: zankv.forward.v1.Answer.refusal:type_name -> zankv.forward.v1.Refusal
-	1, // 3: zankv.forward.v1.Forward.Exchange:input_type -> zankv.forward.v1.Request
-	3, // 4: zankv.forward.v1.Forward.Exchange:output_type -> zankv.forward.v1.Response
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7, // 0: zankv.forward.v1.Request.lanes:type_name -> zankv.forward.v1.Lane
+	2, // 1: zankv.forward.v1.Request.cancels:type_name -> zankv.forward.v1.Cancel
+	4, // 2: zankv.forward.v1.Transaction.watched:type_name -> zankv.forward.v1.Watch
+	0, // 3: zankv.forward.v1.Part.refusal:type_name -> zankv.forward.v1.Refusal
+	3, // 4: zankv.forward.v1.Lane.transactions:type_name -> zankv.forward.v1.Transaction
+	9, // 5: zankv.forward.v1.Response.answers:type_name -> zankv.forward.v1.Answer
+	0, // 6: zankv.forward.v1.Answer.refusal:type_name -> zankv.forward.v1.Refusal
+	1, // 7: zankv.forward.v1.Forward.Exchange:input_type -> zankv.forward.v1.Request
+	5, // 8: zankv.forward.v1.Forward.Read:input_type -> zankv.forward.v1.ReadRequest
+	8, // 9: zankv.forward.v1.Forward.Exchange:output_type -> zankv.forward.v1.Response
+	6, // 10: zankv.forward.v1.Forward.Read:output_type -> zankv.forward.v1.Part
+	9, // [9:11] is the sub-list for method output_type
+	7, // [7:9] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_forward_proto_init() }
@@ -416,7 +779,7 @@ func file_forward_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_forward_proto_rawDesc), len(file_forward_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Forward_Exchange_FullMethodName = "/zankv.forward.v1.Forward/Exchange"
+	Forward_Read_FullMethodName     = "/zankv.forward.v1.Forward/Read"
 )
 
 // ForwardClient is the client API for Forward service.
@@ -33,6 +34,8 @@ type ForwardClient interface {
 	// Exchange carries lanes one way and their answers the other, in whatever order. When the stream breaks, a lane that was sent
 	// and not answered may or may not have been run.
 	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Request, Response], error)
+	// Read runs one read and passes its reply on in parts, as fast as the caller takes them. A reply is whole when a part says that it is the last.
+	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error)
 }
 
 type forwardClient struct {
@@ -56,6 +59,25 @@ func (c *forwardClient) Exchange(ctx context.Context, opts ...grpc.CallOption) (
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Forward_ExchangeClient = grpc.BidiStreamingClient[Request, Response]
 
+func (c *forwardClient) Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Part], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Forward_ServiceDesc.Streams[1], Forward_Read_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadRequest, Part]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Forward_ReadClient = grpc.ServerStreamingClient[Part]
+
 // ForwardServer is the server API for Forward service.
 // All implementations must embed UnimplementedForwardServer
 // for forward compatibility.
@@ -65,6 +87,8 @@ type ForwardServer interface {
 	// Exchange carries lanes one way and their answers the other, in whatever order. When the stream breaks, a lane that was sent
 	// and not answered may or may not have been run.
 	Exchange(grpc.BidiStreamingServer[Request, Response]) error
+	// Read runs one read and passes its reply on in parts, as fast as the caller takes them. A reply is whole when a part says that it is the last.
+	Read(*ReadRequest, grpc.ServerStreamingServer[Part]) error
 	mustEmbedUnimplementedForwardServer()
 }
 
@@ -77,6 +101,9 @@ type UnimplementedForwardServer struct{}
 
 func (UnimplementedForwardServer) Exchange(grpc.BidiStreamingServer[Request, Response]) error {
 	return status.Error(codes.Unimplemented, "method Exchange not implemented")
+}
+func (UnimplementedForwardServer) Read(*ReadRequest, grpc.ServerStreamingServer[Part]) error {
+	return status.Error(codes.Unimplemented, "method Read not implemented")
 }
 func (UnimplementedForwardServer) mustEmbedUnimplementedForwardServer() {}
 func (UnimplementedForwardServer) testEmbeddedByValue()                 {}
@@ -106,6 +133,17 @@ func _Forward_Exchange_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Forward_ExchangeServer = grpc.BidiStreamingServer[Request, Response]
 
+func _Forward_Read_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ForwardServer).Read(m, &grpc.GenericServerStream[ReadRequest, Part]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Forward_ReadServer = grpc.ServerStreamingServer[Part]
+
 // Forward_ServiceDesc is the grpc.ServiceDesc for Forward service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -119,6 +157,11 @@ var Forward_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _Forward_Exchange_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Read",
+			Handler:       _Forward_Read_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "forward.proto",
