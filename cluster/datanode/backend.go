@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/zankv/zankv/cluster/command"
 	"github.com/zankv/zankv/cluster/meta"
 	"github.com/zankv/zankv/cluster/multiraft"
 	"github.com/zankv/zankv/cluster/partition"
@@ -32,21 +31,9 @@ func (b backend) Executor(c *resp.Namespace, number int) resp.Executor {
 		}
 	}
 	if r := ns.replicas[number].Load(); r != nil {
-		return executor{r}
+		return r
 	}
 	return nil
-}
-
-// executor is a replica that can end waits, if it has any.
-type executor struct{ *partition.Replica }
-
-// Unblock implements resp.Executor.
-func (e executor) Unblock(req *command.Request, how command.UnblockHow) {
-	if r, ok := any(e.Replica).(interface {
-		Unblock(*command.Request, command.UnblockHow)
-	}); ok {
-		r.Unblock(req, how)
-	}
 }
 
 // Leader implements resp.Backend: by the replica here, which hears of a new leader first, else by what was announced.

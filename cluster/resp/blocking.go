@@ -62,7 +62,9 @@ func (c *conn) block(t *target, spec *command.Spec, args [][]byte) {
 		c.closing = true
 		return
 	}
-	k := c.newCall()
+	// A call of its own: one that is used again could be taken for this one by who is late in ending this wait.
+	k := new(call)
+	k.Reply.RESP3 = c.resp3
 	k.Spec, k.Args, k.prefixed = spec, args, t.prefixed
 	k.ns, k.partition = t.ns, t.partition
 	c.enqueue(k)

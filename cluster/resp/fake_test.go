@@ -29,6 +29,8 @@ type fakePartition struct {
 	log   []string // the writes, as they were evaluated
 
 	version int64
+	waits   fakeWaits
+	reading atomic.Int64 // reads of many rows in work
 	context command.Context
 }
 
@@ -126,26 +128,45 @@ func (r *fakeReplica) Read(req *command.Request) bool {
 	if !r.Leading() && !req.ReadStale {
 		return false
 	}
+	if req.Spec.Flags&command.ManyRows != 0 {
+		r.p.readMany(req)
+		return true
+	}
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
 	r.p.run(req, nil)
 	return true
 }
 
-func (r *fakeReplica) Unblock(*command.Request, command.UnblockHow) {}
+// readMany reads without the lock: a reply that goes on in parts takes as long as its client does.
+func (p *fakePartition) readMany(req *command.Request) {
+	p.reading.Add(1)
+	defer p.reading.Add(-1)
+	c := &command.Context{Spec: req.Spec, Args: req.Args, Reply: &req.Reply}
+	n := len(req.Reply.Buf)
+	if err := req.Spec.Run(c); err != nil {
+		req.Reply.Buf = req.Reply.Buf[:n]
+		req.Reply.Error("ERR the state can't be read: " + err.Error())
+	}
+	req.Outcome = command.Answered
+}
 
 func (r *fakeReplica) Submit(reqs []*command.Request, done func()) { r.queue <- fakeBatch{reqs, done} }
 
 func (r *fakeReplica) work() {
 	for b := range r.queue {
-		r.batch(b.reqs)
-		b.done()
+		if r.batch(b) {
+			b.done()
+		}
 	}
 }
 
-func (r *fakeReplica) batch(reqs []*command.Request) {
+// batch runs what was submitted; false: a blocking command waits, and will be answered.
+func (r *fakeReplica) batch(b fakeBatch) bool {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
+	defer r.p.serveWaits()
+	reqs := b.reqs
 	for i, req := range reqs {
 		outcome := command.Answered
 		if !r.Leading() && !req.ReadStale {
@@ -157,7 +178,14 @@ func (r *fakeReplica) batch(reqs []*command.Request) {
 			for _, rest := range reqs[i:] {
 				rest.Outcome = command.Elsewhere
 			}
-			return
+			return true
+		}
+		if len(reqs) == 1 && req.Spec.Flags&command.Blocking != 0 {
+			if !r.block(req, b.done) {
+				return false
+			}
+			req.Outcome = command.Answered
+			return true
 		}
 		if req.Spec == command.Exec {
 			r.p.transaction(req)
@@ -172,6 +200,7 @@ func (r *fakeReplica) batch(reqs []*command.Request) {
 			req.Reply.Error(unknownOutcome)
 		}
 	}
+	return true
 }
 
 // fakeCluster is nodes that share their partitions' state; who leads what can be changed at any time.
@@ -237,6 +266,7 @@ func newCluster(t testing.TB, nodes int, change func(*Options), namespaces ...*N
 		c.namespaces[ns.Name] = ns
 		for p := range ns.Partitions {
 			part := &fakePartition{keys: make(map[string]*event.Meta)}
+			part.waits.ended = make(map[*command.Request]command.UnblockHow)
 			part.leader.Store(uint64(p%nodes) + 1)
 			c.parts[ns.Name] = append(c.parts[ns.Name], part)
 		}

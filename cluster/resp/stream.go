@@ -58,38 +58,44 @@ func readBounded(exec Executor, req *command.Request, bounded bool, large *bool)
 	return ok
 }
 
-// spill passes a part of the reply that is next on to the client.
+// spill passes a part of the reply that is next on to the client, behind those that are ready.
 func (c *conn) spill(part []byte) error {
 	c.spilled = true
+	c.flush()
 	c.write(part)
 	return c.broken
 }
 
 func forget([]byte) error { return nil }
 
-// direct has an executor read what is next, straight into the output and, if it may be large, on to the client in parts.
+// direct has an executor read what is next, straight into the output: r.Reply.Buf is c.out and the reply. If it may be large, it goes on to the
+// client in parts, and what is left is there.
 func (c *conn) direct(exec Executor, r *command.Request, wanted bool) bool {
-	out := c.out
-	if !wanted {
-		out = c.out[len(c.out):] // what is there must stay
+	r.Reply = command.Reply{Buf: c.out, RESP3: c.resp3}
+	if r.Spec.Flags&command.ManyRows == 0 {
+		return exec.Read(r)
 	}
-	r.Reply = command.Reply{Buf: out, RESP3: c.resp3}
-	if r.Spec.Flags&command.ManyRows != 0 {
-		if r.Reply.Spill = forget; wanted {
-			if c.spillFunc == nil {
-				c.spillFunc = c.spill
-			}
-			r.Reply.Spill = c.spillFunc
+	r.Reply.Buf = c.out[len(c.out):]
+	if r.Reply.Spill = forget; wanted {
+		if c.spillFunc == nil {
+			c.spillFunc = c.spill
 		}
+		r.Reply.Spill = c.spillFunc
 	}
 	c.spilled, r.Outcome = false, command.Pending
 	if !exec.Read(r) {
 		return false
 	}
-	if c.spilled && r.Outcome == command.Unknown {
+	if c.spilled && cutOff(r) && c.broken == nil {
 		c.drop(errCutOff)
 	}
+	r.Reply.Buf = append(c.out, r.Reply.Buf...)
 	return true
+}
+
+// cutOff says of a read that has handed over parts that it failed behind them. An error there is no element of its reply.
+func cutOff(r *command.Request) bool {
+	return r.Outcome == command.Unknown || len(r.Reply.Buf) > 0 && r.Reply.Buf[0] == '-'
 }
 
 // stream answers a call whose reply is large, and whose turn has come.
@@ -193,7 +199,7 @@ func (f *forwardService) Read(req *forwardpb.ReadRequest, stream grpc.ServerStre
 	switch {
 	case !exec.Read(&r):
 		return refuse(forwardpb.Refusal_REFUSAL_NOT_HERE)
-	case parts.err != nil || r.Outcome == command.Unknown:
+	case parts.err != nil || parts.began && cutOff(&r):
 		return status.Error(codes.Aborted, errCutOff.Error())
 	}
 	return stream.Send(&forwardpb.Part{Reply: r.Reply.Buf, Last: true})
@@ -206,6 +212,7 @@ type partSender struct {
 	parts    chan []byte
 	sent     chan error
 	err      error
+	began    bool
 	stop     context.CancelFunc
 }
 
@@ -229,6 +236,7 @@ func newPartSender(stream grpc.ServerStreamingServer[forwardpb.Part], patience t
 func (s *partSender) send(part []byte) error {
 	late := time.NewTimer(s.patience)
 	defer late.Stop()
+	s.began = true
 	select {
 	case s.parts <- part:
 	case <-s.ctx.Done():
