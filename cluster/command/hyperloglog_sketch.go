@@ -42,7 +42,7 @@ const (
 func appendEmptySketch(dst []byte) sketch {
 	dst = append(dst, "HYLL"...)
 	dst = append(dst, formSparse, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	return appendZeros(dst, registerCount)
+	return appendZeroRun(dst, registerCount)
 }
 
 // valid says whether a string may be a sketch; its runs may still be wrong.

@@ -23,7 +23,7 @@ func readRun(s []byte) run {
 	}
 }
 
-func appendZeros(dst []byte, n int) []byte {
+func appendZeroRun(dst []byte, n int) []byte {
 	switch {
 	case n == 0:
 		return dst
@@ -77,7 +77,7 @@ func (s *sketch) setSparse(index int, count uint8) (changed, ok bool) {
 func (is run) split(dst []byte, at int, value uint8) []byte {
 	rest := is.length - at - 1
 	if is.value == 0 {
-		return appendZeros(appendValues(appendZeros(dst, at), value, 1), rest)
+		return appendZeroRun(appendValues(appendZeroRun(dst, at), value, 1), rest)
 	}
 	return appendValues(appendValues(appendValues(dst, is.value, at), value, 1), is.value, rest)
 }
