@@ -89,6 +89,8 @@ func TestElementsEmitted(t *testing.T) {
 		{"spop p 0", "*0", ""},
 		{"spop p 2", "*1\r\n$1\r\na", "del p (0)"},
 		{"spop p", "$-1", ""},
+		{"sadd p a b", ":2", "sadd p a= b= (2)"},
+		{"spop p 2", "*2\r\n$1\r\na\r\n$1\r\nb", "del p (0)"},
 	})
 }
 

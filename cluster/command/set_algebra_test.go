@@ -158,6 +158,12 @@ func TestSetAlgebraChooses(t *testing.T) {
 			e.Do([]byte("sadd"), []byte("small"), fmt.Append(nil, i))
 		}
 	}
+	for i := range 2000 {
+		e.Do([]byte("sadd"), []byte("low"), fmt.Append(nil, "a", i))
+	}
+	for i := range 300 {
+		e.Do([]byte("sadd"), []byte("high"), fmt.Append(nil, "z", i))
+	}
 	for _, c := range []struct {
 		line              string
 		probes, pageLimit int
@@ -167,6 +173,7 @@ func TestSetAlgebraChooses(t *testing.T) {
 		{"sinter large half", 0, 20, 3100},
 		{"sdiff small large", 10, 2, 20},
 		{"sdiff large small", 0, 20, 2100},
+		{"sinter low high", 0, 5, 900}, // what lies before the members of the other is jumped over
 		{"sunion large half small", 0, 20, 3100},
 		{"sintercard 2 large half limit 1", 0, 3, 600},
 	} {
@@ -180,4 +187,13 @@ func TestSetAlgebraChooses(t *testing.T) {
 			t.Errorf("%s: %d look-ups, %d pages, %d steps", c.line, v.probes, v.pages, v.steps)
 		}
 	}
+}
+
+// TestStoreOntoExpired: a key that has expired isn't removed by a result that is empty.
+func TestStoreOntoExpired(t *testing.T) {
+	now := int64(1000)
+	e := commandtest.NewExecutor(func() int64 { return now }, func(problem string) { t.Error(problem) })
+	runEffects(t, e, []effect{{"sadd d a", ":1", "sadd d a= (1)"}, {"pexpire d 5", ":1", "expireat d (1)"}})
+	now += 5
+	runEffects(t, e, []effect{{"sinterstore d none", ":0", ""}, {"sunionstore d d", ":0", ""}, {"spop d", "$-1", ""}, {"sadd d b", ":1", "sadd d b= (1)"}})
 }

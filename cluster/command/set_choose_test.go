@@ -72,9 +72,9 @@ type ladder struct {
 	n                       int
 	opened, visited, passed int
 	failAfter               int // visits until reading fails; 0: never
+	tx                      command.Tx
+	lent                    []byte
 }
-
-func rung(i int) []byte { return fmt.Appendf(nil, "%07d", i) }
 
 func (l *ladder) Meta([]byte) (event.Meta, bool, error) {
 	return event.Meta{Type: event.TypeSet, Count: uint64(l.n), Generation: 1}, true, nil
@@ -101,7 +101,8 @@ func (l *ladder) Elements(_ []byte, _ *event.Meta, in command.Range, visit func(
 		if l.visited++; l.visited == l.failAfter {
 			return errors.New("disk gone")
 		}
-		if !visit(rung(at), &command.Element{}) {
+		l.lent = fmt.Appendf(l.lent[:0], "%07d", at)
+		if !visit(l.lent, &command.Element{}) {
 			break
 		}
 	}
@@ -113,7 +114,7 @@ func (l *ladder) run(t *testing.T, line string, random uint64) []string {
 	t.Helper()
 	var out []byte
 	largest := 0
-	c := command.Context{Args: words(line), Now: 1, View: l, Random: random, Reply: &command.Reply{Spill: func(part []byte) error {
+	c := command.Context{Args: words(line), Now: 1, View: l, Tx: l.tx, Random: random, Reply: &command.Reply{Spill: func(part []byte) error {
 		out, largest = append(out, part...), max(largest, len(part))
 		return nil
 	}}}
@@ -167,8 +168,8 @@ func TestLargeCounts(t *testing.T) {
 	}
 	l = &ladder{n: 300_000}
 	got = l.run(t, "srandmember k -150000", 1)
-	if len(got) != 150_000 || l.visited > 3*l.n {
-		t.Errorf("%d members with repeats, visited %d", len(got), l.visited)
+	if len(got) != 150_000 || l.visited > 3*l.n || l.opened > 5000 {
+		t.Errorf("%d members with repeats, visited %d, opened %d", len(got), l.visited, l.opened)
 	}
 	tenths := map[string]int{}
 	for _, m := range got {
@@ -197,6 +198,41 @@ func TestFarPlacesAreEven(t *testing.T) {
 	}
 }
 
+// TestFarthestPlaces: the place behind a gap that is skipped is the right one.
+func TestFarthestPlaces(t *testing.T) {
+	ends := 0
+	for random := range uint64(10_000) {
+		got := (&ladder{n: 34}).run(t, "srandmember k 2", random*0x9E3779B97F4A7C15)
+		if got[0] == "0000000" && got[1] == "0000033" {
+			ends++
+		}
+	}
+	if ends < 5 { // 18 are to be expected
+		t.Errorf("both ends were chosen %d times", ends)
+	}
+}
+
+// taken is a Tx that keeps the elements of the last mutation.
+type taken struct{ elements []string }
+
+func (x *taken) Emit(m *event.Mutation) {
+	x.elements = nil
+	for i := range m.Elements {
+		x.elements = append(x.elements, string(m.Elements[i].Sub))
+	}
+}
+
+// TestSPopHolds: what is emitted is what was replied, although the view lends its memory for a moment only.
+func TestSPopHolds(t *testing.T) {
+	for _, line := range []string{"spop k 3", "spop k 500", "spop k 1"} {
+		x := &taken{}
+		got := (&ladder{n: 1000, tx: x}).run(t, line, 5)
+		if !slices.Equal(got, x.elements) {
+			t.Errorf("%s: replied %.100q, emitted %.100q", line, got, x.elements)
+		}
+	}
+}
+
 // TestLargeValues: fields whose values don't fit into memory together are drawn nevertheless.
 func TestLargeValues(t *testing.T) {
 	e := newExecutor(t)
@@ -204,7 +240,16 @@ func TestLargeValues(t *testing.T) {
 	for _, f := range []string{"a", "b", "c", "d"} {
 		e.Do([]byte("hset"), []byte("h"), []byte(f), []byte(f+big))
 	}
-	got := e.Do([]byte("hrandfield"), []byte("h"), []byte("-25"), []byte("withvalues"))
+	view := &tally{View: e.Store}
+	c := command.Context{Args: words("hrandfield h -25 withvalues"), Now: 1000, View: view, Random: 3, Reply: &command.Reply{}}
+	c.Spec = command.Lookup(c.Args[0])
+	if err := c.Spec.Run(&c); err != nil {
+		t.Fatal(err)
+	}
+	got := c.Reply.Buf
+	if view.pages < 25 {
+		t.Errorf("%d passes: more than one value was held", view.pages)
+	}
 	fields := map[string]int{}
 	for _, f := range []string{"a", "b", "c", "d"} {
 		fields[f] = bytes.Count(got, fmt.Appendf(nil, "$1\r\n%s\r\n$%d\r\n%[1]sv", f, len(big)+1))
