@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"math/bits"
-	"math/rand/v2"
 	"slices"
 )
 
@@ -23,22 +22,34 @@ const (
 // errFewer is a state whose meta row promises more elements than there are.
 var errFewer = errors.New("command: a collection has fewer elements than its meta row says")
 
-// draw is a source of random numbers.
-type draw struct{ rand.PCG }
+// draw is a source of random numbers: SplitMix64 (Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators).
+type draw uint64
 
-// drawing starts a source for this evaluation.
+// drawing starts a source for this evaluation. What the caller drew is mixed first, so that numbers that are near each other, or a
+// generator's steps apart, start different sequences.
 func (c *Context) drawing() *draw {
-	d := new(draw)
-	d.Seed(c.Random, 0x2545F4914F6CDD1D)
-	return d
+	d := draw(mix(c.Random + 0x2545F4914F6CDD1D))
+	return &d
+}
+
+func (d *draw) next() uint64 {
+	*d += 0x9E3779B97F4A7C15
+	return mix(uint64(*d))
+}
+
+// mix makes every bit of z depend on every other.
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
 }
 
 // below draws from [0, n), n > 0, each number as likely as any other (Lemire, Fast Random Integer Generation in an Interval).
 func (d *draw) below(n uint64) uint64 {
-	hi, lo := bits.Mul64(d.Uint64(), n)
+	hi, lo := bits.Mul64(d.next(), n)
 	if lo < n {
 		for least := -n % n; lo < least; {
-			hi, lo = bits.Mul64(d.Uint64(), n)
+			hi, lo = bits.Mul64(d.next(), n)
 		}
 	}
 	return hi
