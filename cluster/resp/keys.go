@@ -181,8 +181,11 @@ var errNoKey = errors.New("resp: a command without keys looked at the state")
 
 func (noState) Meta([]byte) (event.Meta, bool, error)             { return event.Meta{}, false, errNoKey }
 func (noState) Keys([]byte, func([]byte, *event.Meta) bool) error { return errNoKey }
-func (noState) Len() int64                                        { return 0 }
-func (noState) Emit(*event.Mutation)                              {}
+func (noState) KeysReverse([]byte, func([]byte, *event.Meta) bool) error {
+	return errNoKey
+}
+func (noState) Len() int64           { return 0 }
+func (noState) Emit(*event.Mutation) {}
 func (noState) CountScores([]byte, *event.Meta, command.ScoreRange) (int64, error) {
 	return 0, errNoKey
 }
