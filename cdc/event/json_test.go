@@ -215,6 +215,18 @@ func TestFloorsThatLinesImply(t *testing.T) {
 			t.Errorf("%s: floor %v, expiry version %v, want %v, %v", c.op, m.Floor, m.ExpiryVersion, c.floor, c.expiry)
 		}
 	}
+	for _, whole := range []bool{false, true} {
+		set := oneOf(OpSAdd)
+		set.Whole = whole
+		var p Parser
+		var l Line
+		if err := p.Parse(AppendJSON(nil, &Stamp{}, &Event{Mutations: []Mutation{set}}, 0, Names{"", "a", "b"}), &l); err != nil {
+			t.Fatal(err)
+		}
+		if m := l.Mutation; (m.Floor == m.Version) != whole || (m.ExpiryVersion == m.Version) != whole {
+			t.Errorf("whole %v: floor %v, expiry version %v of version %v", whole, m.Floor, m.ExpiryVersion, m.Version)
+		}
+	}
 }
 
 func TestOpAndTypeNames(t *testing.T) {
