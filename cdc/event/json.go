@@ -73,7 +73,11 @@ func appendMutationJSON(dst []byte, m *Mutation, names Names) []byte {
 	dst = append(dst, `,"version":`...)
 	dst = appendVersion(dst, m.Version, names)
 	dst = append(dst, `,"prev":`...)
-	dst = appendPrev(dst, m, names)
+	if m.versionsElements() {
+		dst = appendPrevs(dst, m, names)
+	} else {
+		dst = appendVersion(dst, m.Prev, names)
+	}
 	dst = append(dst, `,"group":`...)
 	dst = strconv.AppendUint(dst, uint64(m.Group), 10)
 	if m.Command != "" {

@@ -84,11 +84,8 @@ func appendIndexes(dst []byte, m *Mutation) []byte {
 	return appendList(append(dst, `,"indexes":[`...), m, func(dst []byte, e *Element) []byte { return strconv.AppendInt(dst, e.Index, 10) })
 }
 
-// appendPrev appends the version before: the mutation's, or each element's.
-func appendPrev(dst []byte, m *Mutation, names Names) []byte {
-	if !m.versionsElements() {
-		return appendVersion(dst, m.Prev, names)
-	}
+// appendPrevs appends the version before of each element.
+func appendPrevs(dst []byte, m *Mutation, names Names) []byte {
 	text := appendString[[]byte]
 	switch {
 	case m.Op == OpBits:

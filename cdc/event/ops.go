@@ -79,7 +79,7 @@ func (o Op) pops() bool { return o == OpLPop || o == OpRPop }
 // versionsElements says whether the registers that m writes are elements, each with a version before of its own. They aren't where the
 // list, or the key as a whole, is the register.
 func (m *Mutation) versionsElements() bool {
-	return m.Op.OnElements() && !m.Whole && m.Op.ElementType() != TypeList
+	return m.Op.OnElements() && !m.Whole && (m.Op < OpLPush || m.Op > OpLRem)
 }
 
 // popped is how many items OpLPop or OpRPop removes.
