@@ -35,7 +35,7 @@ func stream(mutations ...event.Mutation) []string {
 }
 
 func setTo(key, value string, expireAt int64) event.Mutation {
-	return event.Mutation{Op: event.OpSet, Key: []byte(key), Value: []byte(value), ExpireAt: expireAt}
+	return event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte(key), Value: []byte(value), ExpireAt: expireAt}
 }
 
 func run(lines []string) (*Tail, error) {
@@ -87,15 +87,18 @@ func TestCompareFold(t *testing.T) {
 		}
 		return []*event.Fold{a, b}
 	}
-	content := func() map[string]Entry { return map[string]Entry{"a": {Value: "1"}, "b": {Value: "2", ExpireAt: far}} }
+	content := func() map[string]Entry {
+		return map[string]Entry{"a": {Type: "string", Value: "1"}, "b": {Type: "string", Value: "2", ExpireAt: far}}
+	}
 	if err := CompareFold(folds(), content(), now); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(map[string]Entry){
-		"value":    func(c map[string]Entry) { c["a"] = Entry{Value: "2"} },
-		"expiry":   func(c map[string]Entry) { c["b"] = Entry{Value: "2", ExpireAt: far + 1} },
+		"value":    func(c map[string]Entry) { c["a"] = Entry{Type: "string", Value: "2"} },
+		"expiry":   func(c map[string]Entry) { c["b"] = Entry{Type: "string", Value: "2", ExpireAt: far + 1} },
 		"missing":  func(c map[string]Entry) { delete(c, "a") },
 		"expiring": func(c map[string]Entry) { delete(c, "b") },
+		"type":     func(c map[string]Entry) { c["a"] = Entry{Type: "hash", Value: "1"} },
 		"too many": func(c map[string]Entry) { c["z"] = Entry{} },
 	} {
 		c := content()

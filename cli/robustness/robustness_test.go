@@ -64,7 +64,14 @@ func TestKillProcesses(t *testing.T) {
 	w := NewWorkload(s, clients, connector(c))
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	go func() { defer close(ended); w.Run(running) }()
+	collections := NewCollections(w, clients/2)
+	go func() {
+		defer close(ended)
+		more := make(chan struct{})
+		go func() { defer close(more); collections.Run(running) }()
+		w.Run(running)
+		<-more
+	}()
 	f := &Faults{Cluster: c, Workload: w, Rand: rand.New(rand.NewPCG(s, 0)), Logf: t.Logf}
 	err := f.progress(ctx, during)
 	for range *rounds {
@@ -89,7 +96,7 @@ func TestKillProcesses(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("histories of %d keys checked in %v", len(w.Keys()), time.Since(began).Round(time.Millisecond))
-	checkAgreement(t, ctx, c, w, tails)
+	checkAgreement(t, ctx, c, w, collections, tails)
 	if err := c.Stop(ctx); err != nil {
 		t.Error(err)
 	}
@@ -160,7 +167,7 @@ func connector(c *processes.Cluster) func(node, kind int) *Client {
 }
 
 // checkAgreement holds store, feeds, replicas and what clients know against each other.
-func checkAgreement(t *testing.T, ctx context.Context, c *processes.Cluster, w *Workload, tails []*Tail) {
+func checkAgreement(t *testing.T, ctx context.Context, c *processes.Cluster, w *Workload, collections *Collections, tails []*Tail) {
 	t.Helper()
 	bound := redis.NewClient(&redis.Options{Addr: c.Nodes[1].Bound(namespace), MaxRetries: -1})
 	defer bound.Close()
@@ -184,6 +191,9 @@ func checkAgreement(t *testing.T, ctx context.Context, c *processes.Cluster, w *
 		folds = append(folds, fold)
 	}
 	if err := w.CheckKept(content); err != nil {
+		t.Error(err)
+	}
+	if err := collections.CheckQueues(content); err != nil {
 		t.Error(err)
 	}
 	if err := CompareFold(folds, content, now); err != nil {

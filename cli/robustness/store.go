@@ -18,16 +18,10 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 )
 
-// Entry is a string key's content.
-type Entry struct {
-	Value    string
-	ExpireAt int64 // ms since 1970, 0 for none
-}
-
 // scanCount is how many keys a page of SCAN and the reads after it take.
 const scanCount = 500
 
-// ReadStore reads everything there is, as a client bound to the namespace does: SCAN, GET, PEXPIRETIME. Keys that expire
+// ReadStore reads everything there is, as a client bound to the namespace does: SCAN, TYPE, what reads the type, PEXPIRETIME. Keys that expire
 // meanwhile may be missing.
 func ReadStore(ctx context.Context, addr string) (map[string]Entry, error) {
 	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
@@ -48,31 +42,53 @@ func ReadStore(ctx context.Context, addr string) (map[string]Entry, error) {
 }
 
 func readKeys(ctx context.Context, c *redis.Client, keys []string, content map[string]Entry) error {
-	values, expiries := make([]*redis.StringCmd, len(keys)), make([]*redis.DurationCmd, len(keys))
+	kinds := make([]*redis.StatusCmd, len(keys))
 	_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
-			values[i], expiries[i] = p.Get(ctx, key), p.PExpireTime(ctx, key)
+			kinds[i] = p.Type(ctx, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("robustness: TYPE: %w", err)
+	}
+	reads := make([]reading, len(keys))
+	_, err = c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			reads[i] = read(ctx, p, key, kinds[i].Val())
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return fmt.Errorf("robustness: GET, PEXPIRETIME: %w", err)
+		return fmt.Errorf("robustness: read %d keys: %w", len(keys), err)
 	}
 	for i, key := range keys {
-		value, err := values[i].Result()
-		if errors.Is(err, redis.Nil) {
-			continue // expired since
+		e, ok, err := reads[i].content()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("robustness: read %s %s: %w", reads[i].kind, key, err)
 		}
-		if err != nil {
-			return fmt.Errorf("robustness: GET %s: %w", key, err)
+		if ok { // else it has expired since
+			content[key] = e
 		}
-		e := Entry{Value: value}
-		if at := expiries[i].Val(); at > 0 {
-			e.ExpireAt = at.Milliseconds()
-		}
-		content[key] = e
 	}
 	return nil
+}
+
+func read(ctx context.Context, p redis.Pipeliner, key, kind string) reading {
+	r := reading{kind: kind, expiry: p.PExpireTime(ctx, key)}
+	switch kind {
+	case "hash":
+		r.hash = p.HGetAll(ctx, key)
+	case "list":
+		r.list = p.LRange(ctx, key, 0, -1)
+	case "set":
+		r.list = p.SMembers(ctx, key)
+	case "zset":
+		r.members = p.ZRangeWithScores(ctx, key, 0, -1)
+	default:
+		r.text = p.Get(ctx, key)
+	}
+	return r
 }
 
 // near is how far from now an expiry may lie so that a key's presence says nothing.
@@ -82,12 +98,14 @@ const near = 10 * time.Second
 func CompareFold(folds []*event.Fold, content map[string]Entry, now time.Time) error {
 	folded := map[string]Entry{}
 	for p, f := range folds {
+		if err := f.Err(); err != nil {
+			return fmt.Errorf("robustness: the feed of partition %d contradicts itself: %w", p, err)
+		}
 		for _, key := range f.Keys() {
-			m, _ := f.Get([]byte(key))
 			if _, twice := folded[key]; twice {
 				return fmt.Errorf("robustness: key %s is in the feed of partition %d and of another", key, p)
 			}
-			folded[key] = Entry{Value: string(m.Value), ExpireAt: m.ExpireAt}
+			folded[key] = foldedEntry(f, key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(folded)) {
