@@ -221,10 +221,11 @@ func (q *zcombine) options(args [][]byte) (problem string) {
 
 func (q *zcombine) weights(args [][]byte) (problem string) {
 	for i := range q.sources {
-		var ok bool
-		if q.sources[i].weight, ok = parseDouble(args[i]); !ok {
+		weight, fits, ok := strtod(args[i])
+		if !ok || !fits {
 			return errWeight
 		}
+		q.sources[i].weight = weight
 	}
 	return ""
 }

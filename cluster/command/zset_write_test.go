@@ -70,6 +70,7 @@ func TestZSetEmits(t *testing.T) {
 		{"zrangestore d k 5 6", ""},
 		{"zinterstore d 2 k none", ""},
 		{"zunionstore d 1 k weights -0", "zadd 3 whole a=0 b=0 c=0;"},
+		{"zunionstore d 1 d weights -1", "zadd 3 whole a=0 b=0 c=0;"},
 		{"zunionstore d 1 none", "del 0;"},
 	} {
 		if got := emitted(e, &e.Store.Emitted, c.line); got != c.want {
