@@ -65,10 +65,10 @@ func appendDigits(dst, digits []byte, power int) []byte {
 	exp := power + n - 1
 	switch {
 	case power >= 0 && power < plainZeros:
-		return appendZeros(append(dst, digits...), power)
+		return appendZeroDigits(append(dst, digits...), power)
 	case power < 0 && (power >= -plainDecimals || max(exp, -exp) < plainExp):
 		if exp < 0 {
-			return append(appendZeros(append(dst, "0."...), -power-n), digits...)
+			return append(appendZeroDigits(append(dst, "0."...), -power-n), digits...)
 		}
 		dst = append(append(dst, digits[:n+power]...), '.')
 		return append(dst, digits[n+power:]...)
@@ -84,7 +84,7 @@ func appendDigits(dst, digits []byte, power int) []byte {
 	return strconv.AppendInt(dst, int64(exp), 10)
 }
 
-func appendZeros(dst []byte, n int) []byte {
+func appendZeroDigits(dst []byte, n int) []byte {
 	for range n {
 		dst = append(dst, '0')
 	}
