@@ -25,11 +25,11 @@ var zsetCombines = []*Spec{
 		KeyAccess: "RO access", Summary: "Returns what is in the first of several sorted sets and in no other.", Since: "6.2.0", Group: "sorted-set", Complexity: zdiffComplexity},
 	{Name: "zintercard", Arity: -3, Flags: ReadOnly | ManyRows | MovableKeys, NumKeys: 1, Scope: ScopeKeys, Run: runZInterCard,
 		KeyAccess: "RO access", Summary: "Counts the intersection of sorted sets, up to a limit.", Since: "7.0.0", Group: "sorted-set", Complexity: zinterComplexity},
-	{Name: "zunionstore", Arity: -4, Flags: Write | DenyOOM | ManyRows | MovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1, NumKeys: 2, Scope: ScopeKeys, Run: runZUnionStore,
+	{Name: "zunionstore", Arity: -4, Flags: Write | DenyOOM | MovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1, NumKeys: 2, Scope: ScopeKeys, Run: runZUnionStore,
 		KeyAccess: "OW update", Summary: "Stores the union of sorted sets.", Since: "2.0.0", Group: "sorted-set", Complexity: zunionComplexity},
-	{Name: "zinterstore", Arity: -4, Flags: Write | DenyOOM | ManyRows | MovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1, NumKeys: 2, Scope: ScopeKeys, Run: runZInterStore,
+	{Name: "zinterstore", Arity: -4, Flags: Write | DenyOOM | MovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1, NumKeys: 2, Scope: ScopeKeys, Run: runZInterStore,
 		KeyAccess: "OW update", Summary: "Stores the intersection of sorted sets.", Since: "2.0.0", Group: "sorted-set", Complexity: zinterComplexity},
-	{Name: "zdiffstore", Arity: -4, Flags: Write | DenyOOM | ManyRows | MovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1, NumKeys: 2, Scope: ScopeKeys, Run: runZDiffStore,
+	{Name: "zdiffstore", Arity: -4, Flags: Write | DenyOOM | MovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1, NumKeys: 2, Scope: ScopeKeys, Run: runZDiffStore,
 		KeyAccess: "OW update", Summary: "Stores what is in the first of several sorted sets and in no other.", Since: "6.2.0", Group: "sorted-set", Complexity: zdiffComplexity},
 }
 

@@ -9,20 +9,20 @@ const (
 
 // zsetPops are the commands that take members from an end.
 var zsetPops = []*Spec{
-	{Name: "zpopmin", Arity: -2, Flags: Write | Fast | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZPopMin,
+	{Name: "zpopmin", Arity: -2, Flags: Write | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZPopMin,
 		KeyAccess: "RW access delete", Summary: "Removes the members with the lowest scores from a sorted set and returns them.", Since: "5.0.0", Group: "sorted-set", Complexity: zpopComplexity},
-	{Name: "zpopmax", Arity: -2, Flags: Write | Fast | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZPopMax,
+	{Name: "zpopmax", Arity: -2, Flags: Write | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZPopMax,
 		KeyAccess: "RW access delete", Summary: "Removes the members with the highest scores from a sorted set and returns them.", Since: "5.0.0", Group: "sorted-set", Complexity: zpopComplexity},
-	{Name: "zmpop", Arity: -4, Flags: Write | ManyRows | MovableKeys, NumKeys: 1, Scope: ScopeKeys, Run: runZMPop,
+	{Name: "zmpop", Arity: -4, Flags: Write | MovableKeys, NumKeys: 1, Scope: ScopeKeys, Run: runZMPop,
 		KeyAccess: "RW access delete", Summary: "Removes members from an end of the first of several sorted sets that has any, and returns them.", Since: "7.0.0", Group: "sorted-set",
 		Complexity: zpopMoreComplexity},
-	{Name: "bzpopmin", Arity: -3, Flags: Write | NoScript | Blocking | Fast | ManyRows, FirstKey: 1, LastKey: -2, KeyStep: 1, Scope: ScopeKeys, Run: runBZPopMin,
+	{Name: "bzpopmin", Arity: -3, Flags: Write | NoScript | Blocking | Fast, FirstKey: 1, LastKey: -2, KeyStep: 1, Scope: ScopeKeys, Run: runBZPopMin,
 		KeyAccess: "RW access delete", Summary: "Removes the member with the lowest score from the first of several sorted sets that has any, and returns it. Waits until one has.", Since: "5.0.0", Group: "sorted-set",
 		Complexity: "O(log(N)), N being the size of the sorted set"},
-	{Name: "bzpopmax", Arity: -3, Flags: Write | NoScript | Blocking | Fast | ManyRows, FirstKey: 1, LastKey: -2, KeyStep: 1, Scope: ScopeKeys, Run: runBZPopMax,
+	{Name: "bzpopmax", Arity: -3, Flags: Write | NoScript | Blocking | Fast, FirstKey: 1, LastKey: -2, KeyStep: 1, Scope: ScopeKeys, Run: runBZPopMax,
 		KeyAccess: "RW access delete", Summary: "Removes the member with the highest score from the first of several sorted sets that has any, and returns it. Waits until one has.", Since: "5.0.0", Group: "sorted-set",
 		Complexity: "O(log(N)), N being the size of the sorted set"},
-	{Name: "bzmpop", Arity: -5, Flags: Write | Blocking | ManyRows | MovableKeys, NumKeys: 2, Scope: ScopeKeys, Run: runBZMPop,
+	{Name: "bzmpop", Arity: -5, Flags: Write | Blocking | MovableKeys, NumKeys: 2, Scope: ScopeKeys, Run: runBZMPop,
 		KeyAccess: "RW access delete", Summary: "Removes members from an end of the first of several sorted sets that has any, and returns them. Waits until one has.", Since: "7.0.0", Group: "sorted-set",
 		Complexity: zpopMoreComplexity},
 }

@@ -34,7 +34,7 @@ var zsetRanges = []*Spec{
 	{Name: "zrevrangebylex", Arity: -4, Flags: ReadOnly | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRevRangeByLex,
 		KeyAccess: "RO access", Summary: "Returns members of a sorted set by text from the last on, where all have the same score.", Since: "2.8.9", Group: "sorted-set", Complexity: zrangeComplexity,
 		DeprecatedSince: zrangeDeprecation, ReplacedBy: "`ZRANGE` with the `REV` and `BYLEX` arguments"},
-	{Name: "zrangestore", Arity: -5, Flags: Write | DenyOOM | ManyRows, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: runZRangeStore,
+	{Name: "zrangestore", Arity: -5, Flags: Write | DenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: runZRangeStore,
 		KeyAccess: "OW update", Summary: "Stores members of a sorted set, by rank, score or text, as another.", Since: "6.2.0", Group: "sorted-set", Complexity: zrangeComplexity},
 }
 

@@ -6,11 +6,11 @@ const zremComplexity = "O(log(N)+M), N being the size of the sorted set and M th
 
 // zsetRemoves are the commands that remove a range.
 var zsetRemoves = []*Spec{
-	{Name: "zremrangebyrank", Arity: 4, Flags: Write | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRemRangeByRank,
+	{Name: "zremrangebyrank", Arity: 4, Flags: Write, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRemRangeByRank,
 		KeyAccess: "RW delete", Summary: "Removes members of a sorted set by rank.", Since: "2.0.0", Group: "sorted-set", Complexity: zremComplexity},
-	{Name: "zremrangebyscore", Arity: 4, Flags: Write | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRemRangeByScore,
+	{Name: "zremrangebyscore", Arity: 4, Flags: Write, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRemRangeByScore,
 		KeyAccess: "RW delete", Summary: "Removes members of a sorted set by score.", Since: "1.2.0", Group: "sorted-set", Complexity: zremComplexity},
-	{Name: "zremrangebylex", Arity: 4, Flags: Write | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRemRangeByLex,
+	{Name: "zremrangebylex", Arity: 4, Flags: Write, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runZRemRangeByLex,
 		KeyAccess: "RW delete", Summary: "Removes members of a sorted set by text, where all have the same score.", Since: "2.8.9", Group: "sorted-set", Complexity: zremComplexity},
 }
 
