@@ -47,5 +47,8 @@ func (c *Context) zsetStore(key []byte, members []scored) error {
 	}
 	m.Count = uint64(len(members))
 	c.emitChange(m)
+	if len(members) > c.limits().Batch {
+		c.elements = nil // other commands bring fewer: so much isn't kept for them
+	}
 	return nil
 }
