@@ -26,6 +26,7 @@ var stringDifferences = []Difference{
 	{Line: `mset` + strings.Repeat(" k v", 5001), Ours: "-ERR the batch size exceed the limit", Redis: "+OK",
 		Reason: "a command takes at most 5000 keys"},
 	{Line: `setifeq k "" v`, Ours: ":1", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
+	{Line: `plset a v b w a x`, Ours: "*3\r\n+OK\r\n+OK\r\n+OK\r\n", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
 	{Setup: []string{`set k v`}, Line: `delifeq k v`, Ours: ":1", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
 	{Setup: []string{`set k v`}, Line: `stale.get k`, Ours: "$1", Redis: "-ERR unknown command", Reason: "a prefix of ZanKV's own"},
 	{Setup: []string{`set k v pxat 1`, `get k`}, Line: `dbsize`, Ours: ":1", Redis: ":0",
@@ -34,4 +35,4 @@ var stringDifferences = []Difference{
 	{Line: `lcs a b`, Ours: "-ERR unknown command", Redis: "$0", Reason: "not part of ZanKV"},
 }
 
-var stringNewer = []string{"client|no-touch", "client|setinfo", "setifeq", "delifeq", "getnolock", "stale.getversion", "stale.getexpired"}
+var stringNewer = []string{"client|no-touch", "client|setinfo", "setifeq", "delifeq", "plset", "getnolock", "stale.getversion", "stale.getexpired"}

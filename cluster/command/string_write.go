@@ -26,6 +26,9 @@ var stringWrites = []*Spec{
 	{Name: "mset", Arity: -3, Flags: Write | DenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2, Scope: ScopeKeys, Gather: GatherOK, Run: runMSet,
 		Tips: []string{"request_policy:multi_shard", "response_policy:all_succeeded"}, KeyAccess: "OW update",
 		Summary: "Sets several strings; atomic within a partition.", Since: "1.0.1", Group: "string", Complexity: "O(N), N being the number of keys"},
+	{Name: "plset", Arity: -3, Flags: Write | DenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2, Scope: ScopeKeys, Gather: GatherArray, Run: runPLSet,
+		KeyAccess: "OW update", Summary: "Sets several strings and answers OK for each; atomic within a partition. A command of ZanKV's own.",
+		Since: "1.0.0", Group: "string", Complexity: "O(N), N being the number of keys"},
 	{Name: "msetnx", Arity: -3, Flags: Write | DenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2, Scope: ScopeKeys, Run: runMSetNX,
 		Tips: []string{"request_policy:multi_shard", "response_policy:agg_min"}, KeyAccess: "OW insert",
 		Summary: "Sets several strings of one partition if none of the keys exists.", Since: "1.0.1", Group: "string", Complexity: "O(N), N being the number of keys"},
@@ -176,6 +179,18 @@ func runMSet(c *Context) error {
 		return err
 	}
 	c.Reply.OK()
+	return nil
+}
+
+// runPLSet is MSET with an answer for each key, in one array.
+func runPLSet(c *Context) error {
+	if err := c.setPairs(); err != nil {
+		return err
+	}
+	c.Reply.Array(len(c.Args) / 2)
+	for i := 1; i < len(c.Args); i += 2 {
+		c.Reply.OK()
+	}
 	return nil
 }
 
