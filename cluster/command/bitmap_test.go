@@ -38,11 +38,14 @@ func emitted(t *testing.T, e *commandtest.Executor) *event.Mutation {
 // TestSetBitWritesOneSegment: however long a bitmap is, a bit set is one segment in the log.
 func TestSetBitWritesOneSegment(t *testing.T) {
 	e := newExecutor(t)
-	for _, offset := range []int{16777216, 5, 9000000, 9000001, 16777215} {
+	for _, offset := range []int{16777216, 5, 9000000, 9000009, 16777215} {
 		do(t, e, fmt.Sprintf("setbit k %d 1", offset), ":0\r\n")
 		m := emitted(t, e)
 		if m == nil || m.Op != event.OpBits || len(m.Elements) != 1 || len(m.Elements[0].Value) > event.SegmentBytes || m.Count != 2097153 {
 			t.Fatalf("setbit %d: %+v", offset, m)
+		}
+		if v := m.Elements[0].Value; len(v) != offset/8%512+1 {
+			t.Errorf("setbit %d: %d bytes, want none behind the last that isn't zero", offset, len(v))
 		}
 		if want := []byte{0, 0, byte(offset / 8 / 512 >> 8), byte(offset / 8 / 512)}; !bytes.Equal(m.Elements[0].Sub, want) {
 			t.Errorf("setbit %d: segment %x, want %x", offset, m.Elements[0].Sub, want)
@@ -65,6 +68,7 @@ func TestBitsWithoutChange(t *testing.T) {
 		{"setbit k 9000 0", 1}, {"bitfield k get u8 100000", -1}, {"bitfield k set u8 0 0", -1}, {"bitfield k overflow fail set u8 0 256", -1},
 		{"bitfield k set u8 4092 255", 2}, {"bitfield k set u8 4092 255 set u8 30000 0", 1},
 		{"setbit s 7 0", 0}, {"setbit s 7 0", -1}, {"setbit s 4095 1", 0}, {"setbit s 4096 1", 2}, {"append s x", 0}, {"setbit s 1 0", -1}, {"setbit s 1 1", 2},
+		{`set z "\x00"*599`, 0}, {`append z "\x01"`, 0}, {"setbit z 4799 0", 1}, {"bitcount z", -1}, {"setbit z 4799 0", -1},
 	} {
 		e.Do(words(c.line)...)
 		m := emitted(t, e)
@@ -74,6 +78,8 @@ func TestBitsWithoutChange(t *testing.T) {
 		}
 	}
 	do(t, e, "strlen k", ":3751\r\n")
+	do(t, e, "bitcount z", ":0\r\n")
+	do(t, e, "strlen z", ":600\r\n")
 }
 
 // TestBitmapTakesOverExpiry: a string that becomes a bitmap is the same key.
@@ -230,6 +236,17 @@ func TestBitmapStreams(t *testing.T) {
 	if got = append(got, rest...); !bytes.Equal(got, want) || parts < 20 {
 		t.Errorf("%d parts, %d bytes, want %d bytes", parts, len(got), len(want))
 	}
+}
+
+// TestWritesDontStream: a write's reply stays whole until it is committed.
+func TestWritesDontStream(t *testing.T) {
+	e := newExecutor(t)
+	e.Do(words("setbit k 8000000 1")...)
+	reply := &command.Reply{Spill: func([]byte) error { return errors.New("a part went out") }}
+	if got := run(t, &command.Context{View: e.Store, Tx: e.Store, Reply: reply}, "getset k v"); len(got) != 1000001+len("$1000001\r\n\r\n") {
+		t.Errorf("GETSET replied %d bytes", len(got))
+	}
+	do(t, e, "get k", "$1\r\nv\r\n")
 }
 
 // FuzzBitField runs BITFIELD on a plain string, and on the same as a bitmap, and compares replies and values.
