@@ -3,6 +3,7 @@ package partition
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -352,5 +353,98 @@ func TestUnreadElementsCostNothing(t *testing.T) {
 	}
 	if f.r.view.over.batch != nil {
 		t.Fatal("elements were prepared that nobody read")
+	}
+}
+
+// TestEndsLeaveFlightAlone: what a batch in flight removes is still in applied state, and a read of that state must find it.
+func TestEndsLeaveFlightAlone(t *testing.T) {
+	f := newFlightModel(t, false)
+	key := []byte("z")
+	first := func() (member string) {
+		m, _, err := f.r.view.Meta(key)
+		check(t, err)
+		check(t, f.r.view.Scores(key, &m, command.ScoreRange{}, func(_ float64, sub []byte) bool {
+			member = string(sub)
+			return false
+		}))
+		return member
+	}
+	f.begin()
+	m := event.Mutation{Key: key, Op: event.OpZAdd, Type: event.TypeZSet, KeyVersion: command.Assigned, Generation: command.NewGeneration, Count: 2}
+	m.Elements = []event.Element{{Sub: []byte("a"), Score: 1}, {Sub: []byte("b"), Score: 2}}
+	f.r.tx.Emit(&m)
+	generation := f.r.open.ev.Mutations[0].Generation
+	f.end(true)
+
+	f.begin()
+	flying := f.r.open
+	m.Op, m.Generation, m.Count = event.OpZRem, generation, 1
+	m.Before = event.Before{Exists: true, Type: event.TypeZSet, Generation: generation}
+	m.Elements = []event.Element{{Sub: []byte("a"), Exists: true, Was: 1}}
+	f.r.tx.Emit(&m)
+	if got := first(); got != "b" {
+		t.Fatalf("after the pop: %q", got)
+	}
+	f.r.open = nil // it was proposed
+	f.begin()
+	if got := first(); got != "a" {
+		t.Fatalf("while the pop is in flight, applied state shows %q first, want a", got)
+	}
+	f.r.recycle(f.r.open)
+	f.r.open = flying
+	f.end(true)
+	f.begin()
+	if got := first(); got != "b" {
+		t.Fatalf("after the pop was applied: %q", got)
+	}
+}
+
+// TestMutationSizeCountsAll: keys, values and every element are in the size that batches are bounded by.
+func TestMutationSizeCountsAll(t *testing.T) {
+	m := event.Mutation{Key: make([]byte, 10), Value: make([]byte, 20), Before: event.Before{Value: make([]byte, 40)}}
+	m.Elements = []event.Element{{Sub: make([]byte, 100), Value: make([]byte, 200)}, {Sub: make([]byte, 400), Value: make([]byte, 800)}}
+	if got, want := mutationSize(&m), 70+1500+mutationOverhead+2*elementOverhead; got != want {
+		t.Fatalf("%d, want %d", got, want)
+	}
+}
+
+// TestTornReadIsNoticed: a read without a snapshot that misses an element after its key's life ended, and the clean-up, says so; one that misses
+// what was never there doesn't.
+func TestTornReadIsNoticed(t *testing.T) {
+	f := newFlightModel(t, false)
+	key := []byte("s")
+	m := event.Mutation{Key: key, Op: event.OpSAdd, Type: event.TypeSet, KeyVersion: command.Assigned, Generation: command.NewGeneration, Count: 1}
+	m.Elements = []event.Element{{Sub: []byte("a")}}
+	for life := range 2 {
+		f.begin()
+		m.Whole = life > 0
+		f.r.tx.Emit(&m)
+		m.Before = event.Before{Exists: true, Type: event.TypeSet, Generation: f.r.open.ev.Mutations[0].Generation}
+		if life == 0 {
+			f.end(true)
+		}
+	}
+	v := &stateView{store: f.r.store}
+	meta, _, err := v.Meta(key)
+	check(t, err)
+	if _, ok, err := v.Element(key, &meta, []byte("b")); ok || err != nil {
+		t.Fatalf("an element that never was: %v, %v", ok, err)
+	}
+	f.end(true) // replaced, between the reads of a command
+	if _, ok, err := v.Element(key, &meta, []byte("a")); !ok || err != nil {
+		t.Fatalf("not cleaned up yet: %v, %v", ok, err)
+	}
+	_, err = f.r.store.Clean(100)
+	check(t, err)
+	if _, ok, err := v.Element(key, &meta, []byte("a")); ok || !errors.Is(err, errTorn) {
+		t.Fatalf("cleaned up: %v, %v; want %v", ok, err, errTorn)
+	}
+	v.snap = f.r.store.Snapshot()
+	defer v.snap.Close()
+	if meta, _, err = v.Meta(key); err != nil || meta.Generation == 0 {
+		t.Fatal(meta, err)
+	}
+	if _, ok, err := v.Element(key, &meta, []byte("a")); !ok || err != nil {
+		t.Fatalf("on a snapshot: %v, %v", ok, err)
 	}
 }

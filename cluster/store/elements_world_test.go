@@ -213,32 +213,36 @@ func compareScoreKeys(a, b ScoreKey) int {
 	return slices.Compare(a.Member, b.Member)
 }
 
-// TestCleanQueueOverflows: jobs for which there is no room in memory are found in the engine, those of before the store was opened, too.
+// TestCleanQueueOverflows: jobs for which there is no room in memory are found in the engine, and so are those of before the store was opened.
 func TestCleanQueueOverflows(t *testing.T) {
-	e := memEngine(t)
-	s := openStore(t, e, nil)
-	cleanAll(t, s)
-	w, a := newWorld(), s.NewApply()
-	const n = 150
-	for i := range n {
-		key := fmt.Sprintf("%010000d", i)
-		w.begin()
-		m, all := w.change(event.OpSAdd, key, false)
-		w.element(&m, all, event.Element{Sub: []byte("a")})
-		w.finish(m, all, 1)
-		w.del(key)
-		gather(t, a, w.end())
-		must(t, a.Commit())
-		if i == n/3 { // all of them are in the engine only then
-			s = openStore(t, e, nil)
-			a = s.NewApply()
+	e, w := memEngine(t), newWorld()
+	bury := func(s *Store, n int) {
+		a := s.NewApply()
+		for i := range n {
+			key := fmt.Sprintf("%010000d", i)
+			w.begin()
+			m, all := w.change(event.OpSAdd, key, false)
+			w.element(&m, all, event.Element{Sub: []byte("a")})
+			w.finish(m, all, 1)
+			w.del(key)
+			gather(t, a, w.end())
+			must(t, a.Commit())
 		}
 	}
-	if len(s.queue.jobs) == 0 || s.queue.bytes > queueBytes || !s.queue.scan {
-		t.Fatalf("%d jobs of %d bytes in memory, scan %v", len(s.queue.jobs), s.queue.bytes, s.queue.scan)
+	cleaned := func(s *Store) {
+		t.Helper()
+		cleanAll(t, s)
+		if jobs, rows := countRows(t, e, famCleanup), countRows(t, e, famElement); jobs+rows+s.queue.bytes != 0 || s.CleanDue() {
+			t.Fatalf("%d jobs, %d rows are left", jobs, rows)
+		}
 	}
-	cleanAll(t, s)
-	if jobs, rows := countRows(t, e, famCleanup), countRows(t, e, famElement); jobs+rows+s.queue.bytes != 0 || s.CleanDue() {
-		t.Fatalf("%d jobs, %d rows are left", jobs, rows)
+	bury(openStore(t, e, nil), 10)
+	s := openStore(t, e, nil)
+	cleaned(s)
+	const more = 20
+	bury(s, queueBytes/10000+more)
+	if n := countRows(t, e, famCleanup); len(s.queue.jobs) > n-more || s.queue.bytes > queueBytes {
+		t.Fatalf("%d jobs of %d, of %d bytes, are in memory", len(s.queue.jobs), n, s.queue.bytes)
 	}
+	cleaned(s)
 }

@@ -17,9 +17,11 @@ import (
 //
 //	event [wall=ms] [replicates]   an event of the mutations given, one a line:
 //	    set KEY VALUE [AT] · value KEY VALUE · del KEY · expire KEY · expireat KEY AT · range START END · own KIND ID VALUE
+//	    hset KEY FIELD VALUE · zadd KEY MEMBER SCORE · … an op on one element and what its row holds; bits KEY SEGMENT VALUE COUNT ·
+//	    whole OP … as OP, as a write of the whole key
 //	skip · mark · trim N · commit [conf=TEXT] · clean N
 //	elements KEY GENERATION        writes a collection's rows as such, one a line: hash FIELD VALUE, zset MEMBER SCORE, …
-//	dump                           all rows, annotated
+//	dump [own]                     all rows, but for the partition's own unless they are asked for, annotated
 //	state · expired NOW · checksum
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -68,7 +70,11 @@ func (st *story) run(d *datadriven.TestData) (string, error) {
 	case "elements":
 		return "", st.elements(d)
 	case "dump":
-		return dump(st.s.engine)
+		own := []byte{famMeta}
+		if d.HasArg("own") {
+			own = nil
+		}
+		return dump(st.s.engine, own)
 	case "state":
 		s := st.s.State()
 		return fmt.Sprintf("applied %s\nlast event %s, events %d, chain %.16s…\nclock %d, wall %d\nkeys %d, expiring %d\nconf %q, clusters %q\n",
@@ -127,14 +133,50 @@ func (st *story) event(d *datadriven.TestData) (string, error) {
 		case "own":
 			w.ownChange(event.OwnKind(number(f[1])), f[2], f[3])
 		default:
-			return "", fmt.Errorf("no such mutation: %s", line)
+			if err := st.change(f); err != nil {
+				return "", err
+			}
 		}
 	}
 	en := w.end()
 	return "", st.a.Event(en.pos, en.ev)
 }
 
-// elements writes a collection as later ops will.
+// change makes a mutation of one element.
+func (st *story) change(f []string) error {
+	whole := f[0] == "whole"
+	if whole {
+		f = f[1:]
+	}
+	var op event.Op
+	for op = event.OpHSet; op <= event.OpBits && op.String() != f[0]; op++ {
+	}
+	if !op.OnElements() {
+		return fmt.Errorf("no such mutation: %s", f)
+	}
+	m, all := st.w.change(op, f[1], whole)
+	e := event.Element{Sub: []byte(f[2]), Value: []byte(f[3])}
+	switch m.Type {
+	case event.TypeZSet:
+		e.Value = nil
+		if f[3] != "" {
+			e.Score = float64(number(f[3]))
+		}
+	case event.TypeBitmap:
+		e.Sub = binary.BigEndian.AppendUint32(nil, uint32(number(f[2])))
+	case event.TypeList:
+		m.Value = []byte("ends")
+	}
+	st.w.element(&m, all, e)
+	count := len(all)
+	if m.Type == event.TypeBitmap {
+		count = int(number(f[4]))
+	}
+	st.w.finish(m, all, count)
+	return nil
+}
+
+// elements writes a collection as its ops would.
 func (st *story) elements(d *datadriven.TestData) error {
 	key, gen := []byte(d.CmdArgs[0].Key), uint64(number(d.CmdArgs[1].Key))
 	var b engine.Batch
@@ -176,9 +218,9 @@ func (st *story) elements(d *datadriven.TestData) error {
 }
 
 // dump shows every row: what it says, then its bytes.
-func dump(r engine.Reader) (string, error) {
+func dump(r engine.Reader, from []byte) (string, error) {
 	var b strings.Builder
-	err := scan(r, nil, nil, func(key, value []byte) (bool, error) {
+	err := scan(r, from, nil, func(key, value []byte) (bool, error) {
 		fmt.Fprintf(&b, "%s\n    %x\n    = %x\n", describe(key, value), key, value)
 		return true, nil
 	})
