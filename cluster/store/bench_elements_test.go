@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/engine"
@@ -207,5 +208,37 @@ func turnChange(ev *event.Event, r *rand.Rand, now int64) {
 			e := &m.Elements[j]
 			e.Was, e.Score = e.Score, e.Score+1
 		}
+	}
+}
+
+// BenchmarkCleanRocks removes a dead hash of 300,000 fields in slices of 256 rows; an operation is one of them.
+func BenchmarkCleanRocks(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		s := openStore(b, rocksEngine(b), nil)
+		const n = 300_000
+		meta := collect(b, s, event.OpHSet, "hash", n)
+		a := s.NewApply()
+		m := event.Mutation{Op: event.OpDel, Type: event.TypeHash, Key: []byte("hash"), Version: event.Version{Time: 1 << 40, Cluster: 1}}
+		m.Before = event.Before{Exists: true, Type: event.TypeHash, Generation: meta.Generation}
+		pos := event.Position{Term: 1, Index: s.State().Applied.Index + 1}
+		b.StartTimer()
+		start := time.Now()
+		must(b, a.Event(pos, &event.Event{Term: 1, Time: 1 << 40, Mutations: []event.Mutation{m}}))
+		must(b, a.Commit())
+		del := time.Since(start)
+		var longest time.Duration
+		slices := 0
+		for more := true; more; slices++ {
+			start := time.Now()
+			var err error
+			more, err = s.Clean(256)
+			must(b, err)
+			longest = max(longest, time.Since(start))
+		}
+		b.ReportMetric(float64(del.Microseconds()), "µs/del")
+		b.ReportMetric(float64(longest.Microseconds()), "µs/longest-slice")
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/n, "ns/row")
+		b.ReportMetric(float64(slices), "slices")
 	}
 }

@@ -19,9 +19,11 @@
 //
 // What the evaluator owes, as apply doesn't look: Mutation.Before as it was, an expired row being there still; Before.Version
 // and Before.Value for OpExpireAt and OpPersist; Prev for a key that is absent but has a tombstone above the watermark; Count and
-// Before.Expiring for OpRange, evaluated with nothing in flight; generations that never come twice for a key.
+// Before.Expiring for OpRange, evaluated with nothing in flight; generations that never come twice for a key; in ops on elements each element
+// once, with Exists, Was and Prev as they were, and Count.
 //
-// Concurrency: Apply, SetCaching, Clean and TrimMarks are for the one goroutine that applies. All else may be called from any
+// Concurrency: Apply, SetCaching, Clean, CleanDue and TrimMarks are for the one goroutine that applies, and so are several reads
+// through Live that belong together. All else may be called from any
 // goroutine at any time; closing the engine is the caller's, when they are done.
 //
 // Crash safety: nothing here is durable before a Flush that began after its Commit has returned (or a Checkpoint). The commit point is
