@@ -61,7 +61,8 @@ type Checksum struct {
 //	8 count, if the type is bitmap: its length in bytes, of which the last may be in no segment
 //	per element in order: string subkey (a list's left out) · version · string payload, if it is a collection
 //
-// A tombstone goes in as a key of type 0, without what follows the expiry's version. Generations, other counts and cluster
+// A tombstone goes in as a key of type 0, without what follows the expiry's version; an element's only above its key's floor, at or
+// below which no element counts. Generations, other counts and cluster
 // numbers are internal and left out, as is what a list keeps in its meta row.
 type summer struct {
 	ctx   context.Context
@@ -74,6 +75,11 @@ type summer struct {
 	// elements is opened with the first collection.
 	reader   engine.Reader
 	elements engine.Iterator
+	floor    struct { // of the key whose elements' tombstones are gone through
+		known   bool
+		key     []byte
+		version event.Version
+	}
 }
 
 // checkEvery is after how many rows the context is asked whether it ended.
@@ -263,7 +269,11 @@ func (c *summer) elementTombstone(key, subkey, value []byte, watermark int64) er
 	if err := decodeElement(&e, value); err != nil {
 		return fmt.Errorf("element tombstone of %q: %w", clip(key), err)
 	}
-	if e.version.Time <= watermark {
+	floor, err := c.floorOf(key)
+	if err != nil {
+		return err
+	}
+	if e.version.Time <= watermark || !c.later(e.version, floor) {
 		return nil
 	}
 	c.hash.Reset()
@@ -272,4 +282,33 @@ func (c *summer) elementTombstone(key, subkey, value []byte, watermark int64) er
 	c.hash.Write(c.appendVersion(c.buf, e.version))
 	c.add(key)
 	return nil
+}
+
+// floorOf is the floor of a key, present or deleted.
+func (c *summer) floorOf(key []byte) (event.Version, error) {
+	if c.floor.known && string(c.floor.key) == string(key) {
+		return c.floor.version, nil
+	}
+	c.floor.known, c.floor.key, c.floor.version = true, append(c.floor.key[:0], key...), event.Version{}
+	for _, rowKey := range [...][]byte{appendMetaKey(nil, key), appendTombstoneKey(nil, key)} {
+		row, ok, err := c.reader.Get(nil, rowKey)
+		if err != nil {
+			return event.Version{}, err
+		}
+		if ok {
+			var m event.Meta
+			err = decodeMeta(&m, row)
+			c.floor.version = m.Floor
+			return m.Floor, err
+		}
+	}
+	return event.Version{}, nil
+}
+
+// later says whether a version comes after another: by time, then by the cluster's id.
+func (c *summer) later(v, than event.Version) bool {
+	if v.Time != than.Time {
+		return v.Time > than.Time
+	}
+	return c.names.ID(v.Cluster) > c.names.ID(than.Cluster)
 }

@@ -212,6 +212,35 @@ func TestChecksumOfTombstones(t *testing.T) {
 	}
 }
 
+// TestChecksumOfElementTombstones: what a write of the whole key outdated doesn't count, whether the key is there or not.
+func TestChecksumOfElementTombstones(t *testing.T) {
+	sum := func(at int64, present bool) Sum {
+		meta := event.Meta{Version: version(10), Floor: version(10)}
+		s := fill(t, event.Names{"", "dc-a"}, nil, nil)
+		var b engine.Batch
+		if present {
+			meta.Type, meta.Generation, meta.Count = event.TypeHash, 7, 1
+			b.Put(appendMetaKey(nil, []byte("h")), appendMeta(nil, &meta))
+		} else {
+			b.Put(appendTombstoneKey(nil, []byte("h")), appendMeta(nil, &meta))
+		}
+		if at > 0 {
+			b.Put(appendElementTombstoneKey(nil, []byte("h"), []byte("f")), appendElement(nil, &element{version: version(at)}))
+		}
+		must(t, s.engine.Write(&b))
+		return checksum(t, s).Total
+	}
+	for _, present := range []bool{true, false} {
+		without := sum(0, present)
+		if sum(9, present) != without || sum(10, present) != without {
+			t.Errorf("present %v: a tombstone at or below the floor is in it", present)
+		}
+		if sum(11, present) == without {
+			t.Errorf("present %v: a tombstone above the floor isn't in it", present)
+		}
+	}
+}
+
 // TestChecksumIgnoresOrderAndHousekeeping: other entries that lead to the same keys give the same sum, cleaned or not.
 func TestChecksumIgnoresOrderAndHousekeeping(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
