@@ -165,4 +165,7 @@ func TestBlockingPopsLoseNothing(t *testing.T) {
 	g.settle()
 	c.leader().nothingLeft()
 	c.equal()
+	for _, m := range c.members {
+		m.equalsItsLog()
+	}
 }

@@ -104,6 +104,9 @@ func TestWaitersAreServedInOrderInThePushersEvent(t *testing.T) {
 	answered(t, "the last waiter", dones[3])
 	expect(t, "the last waiter", string(reqs[3].Reply.Buf), popped("a", "4"))
 	c.equal()
+	for _, m := range c.members {
+		m.equalsItsLog()
+	}
 }
 
 // A waiter that puts what it gets into another list wakes who waits for that.
@@ -125,6 +128,7 @@ func TestWaitersWakeEachOther(t *testing.T) {
 		t.Errorf("%d events", len(events))
 	}
 	expect(t, "exists", c.do("exists", "a", "b", "c"), ":0\r\n")
+	m.equalsItsLog()
 }
 
 // A key of another type, at first, is an error; later it keeps the client waiting. A sorted set doesn't serve who waits for a list.
