@@ -2,6 +2,7 @@ package resp
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/zankv/zankv/cluster/command"
@@ -32,6 +33,9 @@ func runMany(c *command.Context) error {
 	value := bytes.Repeat([]byte("x"), size)
 	c.Reply.Array(n)
 	for i := range n {
+		if bytes.HasPrefix(c.Args[1], []byte("broken")) && i == n/2 {
+			return errors.New("the disk is gone")
+		}
 		copy(value, strconv.Itoa(i))
 		c.Reply.Bulk(value)
 		if err := c.Reply.Part(); err != nil {

@@ -223,13 +223,27 @@ func newPartSender(stream grpc.ServerStreamingServer[forwardpb.Part], patience t
 		for {
 			select {
 			case part := <-s.parts:
-				s.sent <- stream.Send(&forwardpb.Part{Reply: part})
+				s.sent <- sendPart(stream, part)
 			case <-s.ctx.Done():
 				return
 			}
 		}
 	}()
 	return s
+}
+
+// messageBytes is the most that a message has of a part: gRPC takes buffers of 1 MiB for what is over 32 KiB with its frame.
+const messageBytes = 31 << 10
+
+func sendPart(stream grpc.ServerStreamingServer[forwardpb.Part], part []byte) error {
+	for len(part) > 0 {
+		n := min(len(part), messageBytes)
+		if err := stream.Send(&forwardpb.Part{Reply: part[:n]}); err != nil {
+			return err
+		}
+		part = part[n:]
+	}
+	return nil
 }
 
 // send is a Reply's Spill.
