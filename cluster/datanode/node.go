@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/zankv/zankv/cluster/command"
 	"github.com/zankv/zankv/cluster/engine"
 	"github.com/zankv/zankv/cluster/meta"
 	"github.com/zankv/zankv/cluster/multiraft"
@@ -55,6 +56,8 @@ type Options struct {
 	// LogDiskBytes caps the log's disk space (default 16 GiB). It wins over everything that wants to keep entries.
 	LogDiskBytes int64
 	Retention    partition.Retention
+	// Limits bound what commands may bring (command.DefaultLimits for those that are 0).
+	Limits command.Limits
 }
 
 func (o *Options) setDefaults() {
@@ -122,7 +125,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	n.table.init()
 	n.announcer.init()
 	n.front, err = resp.New(resp.Options{
-		Backend: backend{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger,
+		Backend: backend{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("redis front end: %w", err)

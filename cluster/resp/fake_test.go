@@ -171,7 +171,7 @@ func (r *fakeReplica) batch(b fakeBatch) bool {
 		outcome := command.Answered
 		if !r.Leading() && !req.ReadStale {
 			outcome = command.Elsewhere
-		} else if fault := r.p.fault.Load(); fault != nil && req.Spec.Flags&command.Write != 0 {
+		} else if fault := r.p.fault.Load(); fault != nil && (req.Spec.Flags&command.Write != 0 || req.Spec == command.Exec) {
 			outcome = (*fault)(req)
 		}
 		if outcome == command.Elsewhere {

@@ -62,7 +62,7 @@ func TestLimitsAreTheNodes(t *testing.T) {
 	node := 0
 	cl := newCluster(t, 2, func(o *Options) {
 		node++
-		o.Limits = command.Limits{Value: 10 * node, Key: 100}
+		o.Limits = command.Limits{Value: 10 * node, Key: 15}
 	}, ns)
 	key := keyIn(ns, 0, "k") // led by the stricter
 	loose := dial(t, cl.nodes[1].addr[NamespacePort])
@@ -74,7 +74,7 @@ func TestLimitsAreTheNodes(t *testing.T) {
 		}
 	}
 	loose.want("-"+command.ErrValueSize+"\r\n", "SET", key, strings.Repeat("x", 21))
-	loose.want("-"+command.ErrKeySize+"\r\n", "GET", strings.Repeat("x", 101))
+	loose.want("-"+command.ErrKeySize+"\r\n", "GET", strings.Repeat("x", 16))
 	loose.want("+OK\r\n", "MULTI")
 	loose.want("+QUEUED\r\n", "SET", key, strings.Repeat("x", 11))
 	loose.want("-EXECABORT Transaction discarded because of: "+command.ErrValueSize+"\r\n", "EXEC")

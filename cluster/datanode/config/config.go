@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/zankv/zankv/cluster/command"
 )
 
 // Config is one data node's. See Parse for the defaults.
@@ -47,9 +49,46 @@ type Config struct {
 	WALMaxDiskBytes int64 `json:"wal_max_disk_bytes,omitempty"`
 	// WALRetainSeconds and WALRetainBytes (per partition) are how much of the log is kept for consumers without a
 	// registered position where the namespace doesn't say; 0 keeps what the node itself needs.
-	WALRetainSeconds int64       `json:"wal_retain_seconds,omitempty"`
-	WALRetainBytes   int64       `json:"wal_retain_bytes,omitempty"`
-	RocksDB          RocksConfig `json:"rocksdb_opts"`
+	WALRetainSeconds int64 `json:"wal_retain_seconds,omitempty"`
+	WALRetainBytes   int64 `json:"wal_retain_bytes,omitempty"`
+	CommandLimits
+	RocksDB RocksConfig `json:"rocksdb_opts"`
+}
+
+// CommandLimits bound what one command may bring. Nodes need not agree: a command must fit where its client is connected and where its partition is
+// led, and what it finds in the state (how far KEYS or a scan looks, say) goes by the leader. So raise them on all nodes before clients rely on it.
+// What is stored already stays readable when they are lowered.
+type CommandLimits struct {
+	// MaxKeyBytes is the longest key without its namespace, 10240 unless told; MaxSubKeyBytes the longest field or member, 10240;
+	// MaxValueBytes the longest string, field's value or list item, 8 MiB.
+	MaxKeyBytes    int `json:"max_key_bytes"`
+	MaxSubKeyBytes int `json:"max_subkey_bytes"`
+	MaxValueBytes  int `json:"max_value_bytes"`
+	// MaxBatch is the largest number of keys, fields, members or items in a command, 5000; MaxPFAdd the same for PFADD, 50000.
+	MaxBatch int `json:"max_batch"`
+	MaxPFAdd int `json:"max_pfadd"`
+	// MaxScanCount is the largest COUNT of the scans, 5000: a larger one is taken for it.
+	MaxScanCount int `json:"max_scan_count"`
+	// MaxBitOffset is the highest offset of a bit, 16777216.
+	MaxBitOffset int64 `json:"max_bit_offset"`
+	// MaxKeys is how many keys KEYS looks at, 100000.
+	MaxKeys int `json:"max_keys"`
+}
+
+func defaultLimits() CommandLimits {
+	l := command.DefaultLimits
+	return CommandLimits{
+		MaxKeyBytes: l.Key, MaxSubKeyBytes: l.SubKey, MaxValueBytes: l.Value, MaxBatch: l.Batch, MaxPFAdd: l.PFAdd,
+		MaxScanCount: l.ScanCount, MaxBitOffset: l.BitOffset, MaxKeys: l.Keys,
+	}
+}
+
+// Limits are the limits as the front end and the partitions take them.
+func (l *CommandLimits) Limits() command.Limits {
+	return command.Limits{
+		Key: l.MaxKeyBytes, SubKey: l.MaxSubKeyBytes, Value: l.MaxValueBytes, Batch: l.MaxBatch, PFAdd: l.MaxPFAdd,
+		ScanCount: l.MaxScanCount, BitOffset: l.MaxBitOffset, Keys: l.MaxKeys,
+	}
 }
 
 // RocksConfig is RocksDB's part. 0 leaves a value to the engine.
@@ -111,7 +150,7 @@ func Load(file string) (*Config, error) {
 func Default() *Config {
 	return &Config{
 		RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379",
-		TickMS: 100, ElectionTick: 10,
+		TickMS: 100, ElectionTick: 10, CommandLimits: defaultLimits(),
 	}
 }
 

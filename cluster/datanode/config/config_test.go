@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/zankv/zankv/cluster/command"
 )
 
 const least = `"cluster_id":"c","etcd_cluster_addresses":"http://127.0.0.1:2379","data_dir":"d","broadcast_addr":"10.0.0.1"`
@@ -19,7 +21,7 @@ func TestDefaults(t *testing.T) {
 		}
 		want := &Config{
 			ClusterID: "c", EtcdAddresses: Addresses{"http://127.0.0.1:2379"}, DataDir: "d", BroadcastAddr: "10.0.0.1",
-			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10,
+			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10, CommandLimits: defaultLimits(),
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, want %+v", got, want)
@@ -41,6 +43,7 @@ func TestEverything(t *testing.T) {
 		"namespace_ports":{"default":5,"none":0},"cluster_ports":{"default":6},
 		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
 		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,
+		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,
 		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -52,6 +55,12 @@ func TestEverything(t *testing.T) {
 	n, err := c.Node()
 	if err != nil || n.RaftAddr != "127.0.0.1:4" || !reflect.DeepEqual(n.NamespacePorts, map[string]int{"default": 5}) || n.Tags["dc_info"] != "dc1" {
 		t.Fatalf("node %+v, %v", n, err)
+	}
+	if l := c.Limits(); l != (command.Limits{Key: 20, SubKey: 21, Value: 22, Batch: 23, PFAdd: 24, ScanCount: 25, BitOffset: 26, Keys: 27}) {
+		t.Errorf("limits %+v", l)
+	}
+	if l := Default().Limits(); l != command.DefaultLimits {
+		t.Errorf("default limits %+v", l)
 	}
 	b, err := json.Marshal(c)
 	if err != nil {
@@ -82,6 +91,14 @@ func TestErrors(t *testing.T) {
 		`{` + least + `,"local_raft_addr":"x"}`:                            `local_raft_addr "x"`,
 		`{` + least + `,"local_raft_addr":"http://x:y"}`:                   `port "y"`,
 		`{` + least + `,"wal_retain_bytes":-1}`:                            "wal_retain_bytes is -1",
+		`{` + least + `,"max_key_bytes":0}`:                                "max_key_bytes is 0: want 1 to 65536",
+		`{` + least + `,"max_subkey_bytes":-1}`:                            "max_subkey_bytes is -1",
+		`{` + least + `,"max_value_bytes":99999999}`:                       "max_value_bytes is 99999999: want 1 to 33554432",
+		`{` + least + `,"max_batch":0}`:                                    "max_batch is 0",
+		`{` + least + `,"max_pfadd":0}`:                                    "max_pfadd is 0",
+		`{` + least + `,"max_scan_count":0}`:                               "max_scan_count is 0",
+		`{` + least + `,"max_value_bytes":10}`:                             "max_bit_offset is 16777216: want 7 to 79",
+		`{` + least + `,"max_keys":0}`:                                     "max_keys is 0",
 		`{"server_conf":{` + least + `},"other":1}`:                        "keys beside server_conf: other",
 		`{"cluster_id":"a b"}`:                                             `cluster id "a b"`,
 		`{"etcd_cluster_addresses":["nope"]}`:                              `etcd_cluster_addresses "nope"`,

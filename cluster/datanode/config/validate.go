@@ -48,6 +48,15 @@ func (c *Config) Validate() error {
 	between("rocksdb_opts.block_cache", c.RocksDB.BlockCache, 0, most)
 	between("rocksdb_opts.write_buffer_size", c.RocksDB.WriteBufferSize, 0, most)
 	between("rocksdb_opts.rate_bytes_per_sec", c.RocksDB.RateBytesPerSec, 0, most)
+	// A value and its key have to fit into what the front end reads at all (an argument of 32 MiB) and into an event.
+	between("max_key_bytes", int64(c.MaxKeyBytes), 1, 64<<10)
+	between("max_subkey_bytes", int64(c.MaxSubKeyBytes), 1, 64<<10)
+	between("max_value_bytes", int64(c.MaxValueBytes), 1, 32<<20)
+	between("max_batch", int64(c.MaxBatch), 1, 1_000_000)
+	between("max_pfadd", int64(c.MaxPFAdd), 1, 1_000_000)
+	between("max_scan_count", int64(c.MaxScanCount), 1, 1_000_000)
+	between("max_bit_offset", c.MaxBitOffset, 7, 8*int64(c.MaxValueBytes)-1)
+	between("max_keys", int64(c.MaxKeys), 1, 1_000_000_000)
 	return errors.Join(append(errs, c.validatePorts()...)...)
 }
 
