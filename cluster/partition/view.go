@@ -113,7 +113,7 @@ func (t *batchTx) Emit(m *event.Mutation) {
 // and lengths.
 const (
 	mutationOverhead = 64
-	elementOverhead  = 32
+	elementOverhead  = 36
 )
 
 // mutationSize is about what a mutation takes in the log.
