@@ -169,6 +169,7 @@ const (
 	ManyRows
 	// MovableKeys: not all of its keys are named by FirstKey, LastKey and KeyStep.
 	MovableKeys
+	SkipSlowlog
 )
 
 // Scope says where a command is answered.

@@ -6,9 +6,8 @@ var flagNames = []struct {
 	name string
 }{
 	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {NoScript, "noscript"},
-	{Loading, "loading"}, {Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {Fast, "fast"}, {NoAuth, "no_auth"},
-	{NoAsyncLoading, "no_async_loading"}, {AllowBusy, "allow_busy"},
-	{Blocking, "blocking"}, {MovableKeys, "movablekeys"},
+	{Loading, "loading"}, {Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Blocking, "blocking"}, {Fast, "fast"},
+	{NoAuth, "no_auth"}, {NoAsyncLoading, "no_async_loading"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
 }
 
 // categoryNames are the ACL categories in Redis's order.
@@ -180,7 +179,7 @@ func replyKeys(r *Reply, args [][]byte) {
 		return
 	}
 	keys := s.KeyPositions(nil, args)
-	if len(keys) == 0 {
+	if len(keys) == 0 || s.NumKeys != 0 && len(keys) == s.fixedKeys(args) {
 		r.Error(ErrKeysArgs)
 		return
 	}
@@ -188,4 +187,13 @@ func replyKeys(r *Reply, args [][]byte) {
 	for _, i := range keys {
 		r.Bulk(args[i])
 	}
+}
+
+// fixedKeys is how many keys are named by their position.
+func (s *Spec) fixedKeys(args [][]byte) int {
+	first, last, step := s.Keys(args)
+	if step == 0 {
+		return 0
+	}
+	return (last-first)/step + 1
 }

@@ -4,7 +4,7 @@ package command
 var transactions = []*Spec{
 	{Name: "multi", Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Scope: ScopeConnection, Categories: []string{"transaction"},
 		Summary: "Begins a transaction: the commands that follow wait for EXEC.", Since: "1.2.0", Group: "transactions", Complexity: "O(1)"},
-	{Name: "exec", Arity: 1, Flags: NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"transaction"},
+	{Name: "exec", Arity: 1, Flags: NoScript | Loading | Stale | SkipSlowlog, Scope: ScopeConnection, Categories: []string{"transaction"},
 		Summary: "Runs the commands of a transaction as one.", Since: "1.2.0", Group: "transactions", Complexity: "Depends on commands in the transaction"},
 	{Name: "discard", Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Scope: ScopeConnection, Categories: []string{"transaction"},
 		Summary: "Drops a transaction.", Since: "2.0.0", Group: "transactions", Complexity: "O(N), when N is the number of queued commands"},

@@ -11,7 +11,7 @@ import (
 )
 
 // emitted runs a line and shows what it emitted: each mutation's op and count, and its elements.
-func emitted(e interface{ Do(...[]byte) []byte }, list *[]event.Mutation, line string) string {
+func written(e interface{ Do(...[]byte) []byte }, list *[]event.Mutation, line string) string {
 	*list = nil
 	e.Do(words(line)...)
 	var b strings.Builder
@@ -73,7 +73,7 @@ func TestZSetEmits(t *testing.T) {
 		{"zunionstore d 1 d weights -1", "zadd 3 whole a=0 b=0 c=0;"},
 		{"zunionstore d 1 none", "del 0;"},
 	} {
-		if got := emitted(e, &e.Store.Emitted, c.line); got != c.want {
+		if got := written(e, &e.Store.Emitted, c.line); got != c.want {
 			t.Errorf("%s emitted %q, want %q", c.line, got, c.want)
 		}
 	}
