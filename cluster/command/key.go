@@ -9,11 +9,11 @@ import (
 
 // keyOperations are the commands that move keys or tell about them.
 var keyOperations = []*Spec{
-	{Name: "rename", Arity: 3, Flags: Write | ManyRows, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: func(c *Context) error { return c.rename(true) },
+	{Name: "rename", Arity: 3, Flags: Write, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: func(c *Context) error { return c.rename(true) },
 		Summary: "Gives a key another name, in the place of a key that has it.", Since: "1.0.0", Group: "generic", Complexity: "O(N), N being the number of elements"},
-	{Name: "renamenx", Arity: 3, Flags: Write | Fast | ManyRows, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: func(c *Context) error { return c.rename(false) },
+	{Name: "renamenx", Arity: 3, Flags: Write | Fast, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: func(c *Context) error { return c.rename(false) },
 		Summary: "Gives a key another name, unless a key has it.", Since: "1.0.0", Group: "generic", Complexity: "O(N), N being the number of elements"},
-	{Name: "copy", Arity: -3, Flags: Write | DenyOOM | ManyRows, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: runCopy,
+	{Name: "copy", Arity: -3, Flags: Write | DenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: runCopy,
 		Summary: "Copies a key's value and expiry to another key.", Since: "6.2.0", Group: "generic", Complexity: "O(N), N being the number of elements"},
 	{Name: "keys", Arity: 2, Flags: ReadOnly, Scope: ScopeNamespace, Gather: GatherConcat, Run: runKeys,
 		Categories: []string{"keyspace", "dangerous"}, Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"},
