@@ -17,7 +17,8 @@
 //  4. Elsewhere means that it did not happen and won't. Whatever can't be told is Unknown.
 //  5. An entry whose evaluated term isn't its own is rejected, on every replica alike.
 //  6. A replica evaluates, and reads, only in a term of its own of which it has applied an entry.
-//  7. Rows, applied position and clocks are one write (cluster/store).
+//  7. A transaction is one event and one group, or nothing. A blocking command waits in no batch, and is served in the event that fills its key.
+//  8. Rows, applied position and clocks are one write (cluster/store).
 //
 // # Concurrency
 //

@@ -3,6 +3,7 @@ package partition
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zankv/zankv/cluster/command"
 )
@@ -91,6 +92,9 @@ func TestKeysOfACommand(t *testing.T) {
 		eachKey(tx, add)
 		expect(t, "exec "+line, strings.Join(got, " "), strings.TrimSpace(want+" w"))
 	}
+	for line, want := range map[string]string{"blpop a b a 0": "a b", "blmove a b left left 0": "a", "bzmpop 0 2 a b min": "a b"} {
+		expect(t, "what "+line+" waits for", strings.Join(waitedKeys(words(line)), " "), want)
+	}
 	plain := words("mset a 1 b 2")
 	n := 0
 	if allocs := testing.AllocsPerRun(100, func() {
@@ -106,8 +110,8 @@ func TestWokenForNothingKeepsItsPlace(t *testing.T) {
 	m := c.leader()
 	first, firstDone := m.waiter("pop b a 3600000", 1)
 	second, secondDone := m.waiter("pop a 0", 2)
-	must(t, m.replica.do(t.Context(), func() { m.replica.blocked.waits[first].deadline = m.replica.blocked.waits[first].deadline.Add(1) }))
-	deadline := m.replica.blocked.waits[first].deadline
+	var deadline time.Time
+	must(t, m.replica.do(t.Context(), func() { deadline = m.replica.blocked.waits[first].deadline }))
 	var busy, pushed chan struct{}
 	c.inTurn(func(r *Replica) {
 		var l *lane
