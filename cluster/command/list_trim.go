@@ -23,7 +23,7 @@ func runLTrim(c *Context) error {
 	return c.cut(&l, first, l.length()-first-n)
 }
 
-// placeCost is roughly what an event needs for an item that it removes.
+// placeCost is roughly what an event needs for an item that it removes, and for one that it writes besides its bytes.
 const placeCost = 16
 
 // cut removes so many items from the front of a list and so many from its end.
@@ -56,7 +56,7 @@ func (c *Context) fewItems(l *list, from, n, most int64) (items [][]byte, ok boo
 		return nil, false, err
 	}
 	err = c.View.Elements(l.key, &l.Meta, Range{From: place, To: c.place(l.last + 1)}, func(_ []byte, e *Element) bool {
-		if most -= int64(len(e.Value)) + 2*placeCost; most < 0 {
+		if most -= int64(len(e.Value)) + placeCost; most < 0 {
 			return false
 		}
 		items = append(items, c.hold(e.Value))
