@@ -105,6 +105,11 @@ func (c *Context) item(l *list, i int64) (place, value []byte, err error) {
 		}
 		return place, e.Value, err
 	}
+	return c.searchItem(l, i)
+}
+
+// searchItem is apart from item so that item needs no memory for a value found by searching.
+func (c *Context) searchItem(l *list, i int64) (place, value []byte, err error) {
 	place, err = c.search(l, i, &value)
 	return place, value, err
 }
