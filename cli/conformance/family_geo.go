@@ -3,6 +3,9 @@ package conformance
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
 )
 
 var geos = family{
@@ -69,7 +72,28 @@ func (n node) rounded() string {
 	return n.String()
 }
 
+// geoGrid searches among places all over the earth with shapes of all sizes, unsorted: the order tells which cells were searched, and when.
+func geoGrid() (lines []string) {
+	draw := rand.New(rand.NewPCG(7, 7))
+	at := func() string { return fmt.Sprintf("%.6f %.6f", draw.Float64()*360-180, draw.Float64()*170-85) }
+	for i := range 20 {
+		var b strings.Builder
+		for j := range 40 {
+			fmt.Fprintf(&b, " %s m%d", at(), i*40+j)
+		}
+		lines = append(lines, "geoadd g"+b.String())
+	}
+	size := func() string { return fmt.Sprintf("%.3f", math.Exp(draw.Float64()*7)*10) } // 10 to 10000
+	for range 400 {
+		lines = append(lines, fmt.Sprintf("geosearch g fromlonlat %s byradius %s km withhash", at(), size()),
+			fmt.Sprintf("geosearch g fromlonlat %s bybox %s %s km withdist", at(), size(), size()),
+			fmt.Sprintf("geosearch g frommember m%d byradius %s mi count 3 any", draw.IntN(800), size()))
+	}
+	return lines
+}
+
 var geoCases = map[string][]string{
+	"all over the earth": geoGrid(),
 	"geoadd": {
 		`geoadd Sicily 13.361389 38.115556 Palermo 15.087269 37.502669 Catania`, `geoadd Sicily 13.361389 38.115556 Palermo`, `zrange Sicily 0 -1 withscores`, `type Sicily`, `geoadd Sicily ch 13.361389 38.115557 Palermo 1 1 New`, `geoadd Sicily nx 1 1 Palermo 2 2 Other`, `geoadd Sicily xx ch 1 1 Palermo 3 3 None`, `geoadd Sicily nx xx 1 1 a`, `geoadd Sicily NX CH 1 1 b`, `geoadd Sicily nx xx ch nx`, `geoadd Sicily gt 1 1`, `geoadd Sicily gt 1 1 m`, `geoadd Sicily nx gt 1 m`, `geoadd Sicily incr 1 1 m`,
 		`geoadd Sicily 1 1`, `geoadd Sicily`, `geoadd Sicily 1 1 a 2`, `geoadd Sicily 181 0 a`, `geoadd Sicily -181 0 a`, `geoadd Sicily 0 86 a`, `geoadd Sicily 0 -85.06 a`, `geoadd Sicily x 0 a`, `geoadd Sicily 0 x a`, `geoadd Sicily nan 0 a`, `geoadd Sicily inf 0 a`, `geoadd Sicily 0 -inf a`, `geoadd Sicily 1e300 0 a`, `geoadd Sicily " 1" 0 a`, `geoadd Sicily 1 1 a x 2 b`, `geoadd Sicily 1 1 a 200 2 b`, `zscore Sicily a`, `geoadd Sicily 180 85.05112878 max -180 -85.05112878 min 0 0 zero -0.0 0.0 minus`, `zrange Sicily 0 -1 withscores`, `geoadd Sicily 10 10 twice 20 20 twice`, `geopos Sicily twice max min zero`, `geohash Sicily twice max min zero`,
@@ -78,7 +102,7 @@ var geoCases = map[string][]string{
 	"places": {
 		`geoadd g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania -122.4194 37.7749 SF 139.6917 35.6895 Tokyo 0 0 zero`, `geopos g Palermo Catania SF Tokyo zero none`, `geopos g`, `geopos none`, `geopos none a b`, `geopos`, `geohash g Palermo Catania SF Tokyo zero none`, `geohash g`, `geohash none a`, `geohash`,
 		`geodist g Palermo Catania`, `geodist g Palermo Catania m`, `geodist g Palermo Catania km`, `geodist g Palermo Catania KM`, `geodist g Palermo Catania mi`, `geodist g Palermo Catania ft`, `geodist g Palermo Catania foo`, `geodist g Palermo Catania ""`, `geodist g Palermo Palermo`, `geodist g SF Tokyo km`, `geodist g zero Tokyo`, `geodist g Palermo none`, `geodist g none Palermo`, `geodist none a b`, `geodist none a b foo`, `geodist g Palermo Catania m x`, `geodist g Palermo`, `geodist`,
-		`zadd z 1.5 a -1 b 4503599627370496 c 1e18 d 0 e 9007199254740991 f`, `geopos z a b c d e f`, `geohash z a b c d e f`, `geodist z a c`, `geodist z e f`, `geodist z b d`, `geosearch z fromlonlat 0 0 byradius 30000 km asc withhash withdist withcoord`,
+		`zadd z 1.5 a -1 b 4503599627370496 c 1e18 d 0 e 9007199254740991 f inf g -inf h 1.2e19 i -1.2e19 j 1e300 k`, `geopos z a b c d e f g h i j k`, `geohash z a b c d e f g h i j k`, `geodist z a c`, `geodist z e f`, `geodist z b d`, `geosearch z fromlonlat 0 0 byradius 30000 km asc withhash withdist withcoord`,
 	},
 	"geosearch": {
 		`geoadd g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania 12.758489 38.788135 edge1 17.241510 38.788135 edge2`, `geosearch g fromlonlat 15 37 byradius 200 km asc`, `geosearch g fromlonlat 15 37 bybox 400 400 km asc withcoord withdist`, `geosearch g fromlonlat 15 37 byradius 200 km`, `geosearch g fromlonlat 15 37 byradius 200 km desc withdist withhash withcoord`, `geosearch g frommember Catania byradius 200 km asc withdist`, `geosearch g frommember none byradius 200 km`, `geosearch none frommember none byradius 200 km`, `geosearch g fromlonlat 15 37 byradius 200 km count 1`, `geosearch g fromlonlat 15 37 byradius 200 km count 2 desc`, `geosearch g fromlonlat 15 37 byradius 300 km count 2 any`, `geosearch g fromlonlat 15 37 byradius 300 km count 2 any asc`, `geosearch g fromlonlat 15 37 byradius 300 km any`, `geosearch g fromlonlat 15 37 byradius 300 km any count 1`, `geosearch g fromlonlat 15 37 byradius 300 km count 100`,

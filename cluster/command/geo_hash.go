@@ -87,15 +87,30 @@ func (c cell) area() area {
 
 // placeOfScore is the middle of the finest cell that a score names. A score that names none gives some place.
 func placeOfScore(score float64) place {
-	number := uint64(int64(score))
-	if score >= 1<<63 {
-		number = math.MaxUint64
-	}
-	a := cell{number: number, step: finestStep}.area()
+	a := cell{number: cellNumber(score), step: finestStep}.area()
 	return place{
 		longitude: min(max((a.west+a.east)/2, -maxLongitude), maxLongitude),
 		latitude:  min(max((a.south+a.north)/2, -maxLatitude), maxLatitude),
 	}
+}
+
+// cellNumber makes a cell's number of a score. Scores that are no cell's give what they give on the processors that Redis mostly runs on.
+func cellNumber(score float64) uint64 {
+	switch {
+	case score >= 1<<64:
+		return 0
+	case score >= 1<<63:
+		return uint64(score)
+	}
+	return uint64(shownScore(score))
+}
+
+// shownScore is what WITHHASH shows of a score.
+func shownScore(score float64) int64 {
+	if score >= 1<<63 || score < -1<<63 {
+		return math.MinInt64
+	}
+	return int64(score)
 }
 
 // spread puts the bits of n at the even places.

@@ -367,7 +367,7 @@ func (c *Context) geoReply(q *geoQuery, all []geoFound) error {
 			c.replyDistance(f.distance / q.shape.unit)
 		}
 		if q.withHash {
-			c.Reply.Int(int64(f.score))
+			c.Reply.Int(shownScore(f.score))
 		}
 		if q.withPlace {
 			c.replyPlace(f.place)
