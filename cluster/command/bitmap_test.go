@@ -22,8 +22,8 @@ func do(t *testing.T, e *commandtest.Executor, line, want string) {
 	}
 }
 
-// emitted gives the mutation that the last command emitted, nil for none.
-func emitted(t *testing.T, e *commandtest.Executor) *event.Mutation {
+// onlyMutation gives the mutation that the last command emitted, nil for none.
+func onlyMutation(t *testing.T, e *commandtest.Executor) *event.Mutation {
 	t.Helper()
 	switch len(e.Store.Emitted) {
 	case 0:
@@ -40,7 +40,7 @@ func TestSetBitWritesOneSegment(t *testing.T) {
 	e := newExecutor(t)
 	for _, offset := range []int{16777216, 5, 9000000, 9000009, 16777215} {
 		do(t, e, fmt.Sprintf("setbit k %d 1", offset), ":0\r\n")
-		m := emitted(t, e)
+		m := onlyMutation(t, e)
 		if m == nil || m.Op != event.OpBits || len(m.Elements) != 1 || len(m.Elements[0].Value) > event.SegmentBytes || m.Count != 2097153 {
 			t.Fatalf("setbit %d: %+v", offset, m)
 		}
@@ -71,7 +71,7 @@ func TestBitsWithoutChange(t *testing.T) {
 		{`set z "\x00"*599`, 0}, {`append z "\x01"`, 0}, {"setbit z 4799 0", 1}, {"bitcount z", -1}, {"setbit z 4799 0", -1},
 	} {
 		e.Do(words(c.line)...)
-		m := emitted(t, e)
+		m := onlyMutation(t, e)
 		switch {
 		case m == nil && c.elements != -1, m != nil && (c.elements == -1 || c.elements != len(m.Elements)):
 			t.Errorf("%s: emitted %+v, want %d elements", c.line, m, c.elements)
@@ -96,7 +96,7 @@ func TestBitmapTakesOverExpiry(t *testing.T) {
 	if is = e.Store.Rows()["k"]; is.Type != event.TypeString || is.ExpireAt != was.ExpireAt {
 		t.Errorf("after APPEND it is %+v", is)
 	}
-	if m := emitted(t, e); m.Op != event.OpValue || m.Before.Type != event.TypeBitmap || m.Before.Generation == 0 {
+	if m := onlyMutation(t, e); m.Op != event.OpValue || m.Before.Type != event.TypeBitmap || m.Before.Generation == 0 {
 		t.Errorf("APPEND emitted %+v", m)
 	}
 }

@@ -33,7 +33,7 @@ func appendZeroRun(dst []byte, n int) []byte {
 	return append(dst, 0x40|byte((n-1)>>8), byte(n-1))
 }
 
-func appendValues(dst []byte, value uint8, n int) []byte {
+func appendValueRun(dst []byte, value uint8, n int) []byte {
 	if n == 0 {
 		return dst
 	}
@@ -77,9 +77,9 @@ func (s *sketch) setSparse(index int, count uint8) (changed, ok bool) {
 func (is run) split(dst []byte, at int, value uint8) []byte {
 	rest := is.length - at - 1
 	if is.value == 0 {
-		return appendZeroRun(appendValues(appendZeroRun(dst, at), value, 1), rest)
+		return appendZeroRun(appendValueRun(appendZeroRun(dst, at), value, 1), rest)
 	}
-	return appendValues(appendValues(appendValues(dst, is.value, at), value, 1), is.value, rest)
+	return appendValueRun(appendValueRun(appendValueRun(dst, is.value, at), value, 1), is.value, rest)
 }
 
 // join makes one of runs of the same value, among the five from place on: as far as a split may have made neighbours.
@@ -95,7 +95,7 @@ func (s *sketch) join(place int) {
 			continue
 		}
 		if b := readRun((*s)[next:]); a.value == b.value && a.length+b.length <= sparseMaxValues {
-			joined := appendValues((*s)[place:place], a.value, a.length+b.length)
+			joined := appendValueRun((*s)[place:place], a.value, a.length+b.length)
 			*s = slices.Delete(*s, place+len(joined), next+1)
 			continue
 		}
