@@ -52,24 +52,23 @@ func (c cell) scores() (low, high float64) {
 	return float64(c.align()), float64(next.align())
 }
 
-// move gives the cell so many cells (-1, 0, 1) further east and north; at the edge the grid goes on at the other side.
+// move gives the cell so many cells (-1, 0, 1) further east and north; at the edge the grid goes on at the other side. The very last
+// longitude and latitude lie in cells outside the grid; along an axis on which they aren't moved they stay there, as in Redis.
 func (c cell) move(east, north int) cell {
 	all := uint64(math.MaxUint64) >> (64 - 2*c.step)
-	x, y := c.number&oddBits, c.number&evenBits
-	// The bits of the other axis are set for a carry to pass them, and clear for a borrow.
+	return cell{number: step(c.number, oddBits, all, east) | step(c.number, evenBits, all, north), step: c.step}
+}
+
+// step adds d to the number that the bits of one axis make up. The other axis's bits are set for a carry to pass them, and clear for a borrow.
+func step(number, axis, all uint64, d int) uint64 {
+	n, other := number&axis, all&^axis
 	switch {
-	case east > 0:
-		x += all&evenBits + 1
-	case east < 0:
-		x = x | all&evenBits - (all&evenBits + 1)
+	case d > 0:
+		return (n + other + 1) & axis & all
+	case d < 0:
+		return ((n | other) - (other + 1)) & axis & all
 	}
-	switch {
-	case north > 0:
-		y += all&oddBits + 1
-	case north < 0:
-		y = y | all&oddBits - (all&oddBits + 1)
-	}
-	return cell{number: x&oddBits&all | y&evenBits&all, step: c.step}
+	return n
 }
 
 // area is the rectangle that a cell covers.
