@@ -7,6 +7,7 @@
 // them, writes all replies at once, and only then reads again. A read of a partition for which the round has no write is answered on the
 // spot by Executor.Read, straight into the output. From a partition's first write on, the round's commands for it form
 // a lane, which is submitted as one unit, so that a read sees the writes before it. Lanes of different partitions go on side by side.
+// A command that may wait, and what must be looked at before it is answered, has a round of its own (blocking.go, scan.go).
 // What a replica didn't run (command.Elsewhere) is sent again, together and in order, to the node that leads.
 //
 // # Invariants
@@ -22,6 +23,9 @@
 //  7. Memory follows bytes received and replies made, never lengths declared; what all connections hold is within
 //     Options.MemoryBudget.
 //  8. A node runs what others forward on its own replicas only.
+//  9. A transaction is one request: all of it is evaluated at its place in the order, or nothing.
+//  10. Nothing is popped for a client that was seen to go before. A wait ends with an item, an error, or a leader's word that its time has passed.
+//  11. A reply that was begun and can't be finished ends the connection.
 //
 // # Concurrency
 //

@@ -211,6 +211,7 @@ type partSender struct {
 	ctx      context.Context
 	parts    chan []byte
 	sent     chan error
+	part     []byte // in work: after an error it may still be, so that the caller's own mustn't be
 	err      error
 	began    bool
 	stop     context.CancelFunc
@@ -246,13 +247,14 @@ func sendPart(stream grpc.ServerStreamingServer[forwardpb.Part], part []byte) er
 	return nil
 }
 
-// send is a Reply's Spill.
+// send is a Reply's Spill. It isn't called again after an error.
 func (s *partSender) send(part []byte) error {
 	late := time.NewTimer(s.patience)
 	defer late.Stop()
 	s.began = true
+	s.part = append(s.part[:0], part...)
 	select {
-	case s.parts <- part:
+	case s.parts <- s.part:
 	case <-s.ctx.Done():
 		s.err = s.ctx.Err()
 		return s.err
