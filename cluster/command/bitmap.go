@@ -23,7 +23,7 @@ var bitmaps = []*Spec{
 	{Name: "bitfield", Arity: -2, Flags: Write | DenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runBitField,
 		KeyAccess: "RW access update variable_flags", KeyNotes: "This command allows both access and modification of the key",
 		Summary: "Reads, writes and increments integers of any width within a string.", Since: "3.2.0", Group: "bitmap", Complexity: "O(1) for each operation"},
-	{Name: "bitfield_ro", Arity: -2, Flags: ReadOnly | Fast, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runBitField,
+	{Name: "bitfield_ro", Arity: -2, Flags: ReadOnly | Fast | ManyRows, FirstKey: 1, LastKey: 1, KeyStep: 1, Scope: ScopeKeys, Run: runBitField,
 		KeyAccess: "RO access", Summary: "Reads integers of any width within a string.", Since: "6.0.0", Group: "bitmap", Complexity: "O(1) for each operation"},
 }
 

@@ -6,11 +6,6 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 )
 
-// Pinner is a View that can be told to show one state from now on, until the evaluation ends. Commands on strings ask for it when
-// they come across a bitmap, whose value is in many rows: they are too frequent for all of them to get a snapshot. A View that isn't a
-// Pinner shows one state anyway.
-type Pinner interface{ Pin() error }
-
 // isString says whether clients take the key's type for a string.
 func (r *row) isString() bool { return r.Type == event.TypeString || r.Type == event.TypeBitmap }
 
@@ -24,7 +19,7 @@ func (r *row) size() int64 {
 
 // lookText is lookString for commands that don't need the value of a bitmap as a whole: they use size, visitContent and replyContent.
 func (c *Context) lookText(key []byte) (r *row, ok bool, err error) {
-	r, err = c.lookPinned(key)
+	r, err = c.look(key)
 	if err != nil {
 		return nil, false, err
 	}
@@ -33,22 +28,6 @@ func (c *Context) lookText(key []byte) (r *row, ok bool, err error) {
 		return nil, false, nil
 	}
 	return r, true, nil
-}
-
-// lookPinned is look with a view that stays as it is if the key is a bitmap.
-func (c *Context) lookPinned(key []byte) (*row, error) {
-	r, err := c.look(key)
-	if err != nil || !r.stored || r.Type != event.TypeBitmap {
-		return r, err
-	}
-	view, ok := c.View.(Pinner)
-	if !ok {
-		return r, nil
-	}
-	if err := view.Pin(); err != nil {
-		return nil, err
-	}
-	return c.look(key)
 }
 
 // loadContent makes a live bitmap's Value what clients take for it; ok is false, and an error replied, when it is longer than a value

@@ -23,6 +23,22 @@ var DefaultLimits = Limits{
 	Key: 10240, SubKey: 10240, Value: 8 << 20, Batch: 5000, PFAdd: 50000, ScanCount: 5000, BitOffset: 2 << 23, Keys: 100_000, Event: 64 << 20,
 }
 
+// SetDefaults makes ZanKV's of the limits that are 0.
+func (l *Limits) SetDefaults() {
+	d := &DefaultLimits
+	for _, pair := range [][2]*int{
+		{&l.Key, &d.Key}, {&l.SubKey, &d.SubKey}, {&l.Value, &d.Value}, {&l.Batch, &d.Batch}, {&l.PFAdd, &d.PFAdd}, {&l.ScanCount, &d.ScanCount},
+		{&l.Keys, &d.Keys}, {&l.Event, &d.Event},
+	} {
+		if *pair[0] == 0 {
+			*pair[0] = *pair[1]
+		}
+	}
+	if l.BitOffset == 0 {
+		l.BitOffset = d.BitOffset
+	}
+}
+
 // limits are the ones of this evaluation.
 func (c *Context) limits() *Limits {
 	if c.Limits == nil {

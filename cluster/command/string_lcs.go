@@ -57,7 +57,7 @@ func runLCS(c *Context) error {
 
 // lcsString gives a string's value, nothing for an absent key. It is borrowed.
 func (c *Context) lcsString(key []byte) (value []byte, ok bool, err error) {
-	r, err := c.lookPinned(key)
+	r, err := c.look(key)
 	switch {
 	case err != nil || !r.live:
 		return nil, err == nil, err

@@ -55,7 +55,7 @@ func runGetVersion(c *Context) error {
 }
 
 func runGetExpired(c *Context) error {
-	r, err := c.lookPinned(c.Args[1])
+	r, err := c.look(c.Args[1])
 	switch {
 	case err != nil:
 	case r.stored && !r.isString():
@@ -123,7 +123,7 @@ func runMGet(c *Context) error {
 	keys := c.Args[1:]
 	c.Reply.Array(len(keys))
 	for _, key := range keys {
-		r, err := c.lookPinned(key)
+		r, err := c.look(key)
 		switch {
 		case err != nil:
 		case r.live && r.isString():

@@ -54,5 +54,9 @@ func (c *Context) emitWhole(key []byte, r *row, w *whole, expireAt int64) {
 		m.Elements = append(m.Elements, w.elements...)
 		m.Count, m.Value = w.Count, w.Value
 	}
+	if w.Type == event.TypeBitmap {
+		c.emitBits(m)
+		return
+	}
 	c.emitChange(m)
 }

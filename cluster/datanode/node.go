@@ -61,6 +61,7 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
+	o.Limits.SetDefaults()
 	if o.RowCacheBytes == 0 {
 		o.RowCacheBytes = 256 << 20
 	}

@@ -55,6 +55,7 @@ func (r *Replica) Read(req *command.Request) bool {
 	c.Spec, c.Args, c.Reply, c.View, c.Tx = req.Spec, req.Args, &req.Reply, &rd.view, nil
 	c.Now = max(r.opts.Clock().UnixMilli(), r.store.State().Wall)
 	c.Random = rand.Uint64()
+	r.configure(c)
 	n := len(req.Reply.Buf)
 	err := rd.run(severalRows(req.Spec, len(req.Args)))
 	if errors.Is(err, errTorn) {

@@ -50,6 +50,11 @@ type Options struct {
 	ReadQuorum bool
 	// Unsynced is the namespace's optimizedfsync.
 	Unsynced bool
+	// Limits bound what commands may bring (default command.DefaultLimits). SinglePartition says that the namespace has no other partition,
+	// HashTags that keys with the same hash tag lie in the same one.
+	Limits          *command.Limits
+	SinglePartition bool
+	HashTags        bool
 	// MaxEventBytes bounds one event (default 64 MiB), QueuedRequests what waits to be evaluated (default 65536).
 	MaxEventBytes  int
 	QueuedRequests int
@@ -177,6 +182,7 @@ func Open(opts Options) (*Replica, error) {
 		confirming: make(map[uint64][]answer), blockers: make(map[*command.Request]*lane), log: opts.Log.Group(opts.Group),
 	}
 	r.view.r, r.tx.r = r, r
+	r.configure(&r.ctx)
 	r.whole.flightView = &r.view
 	r.wholeTx.batchTx, r.wholeTx.view = &r.tx, &r.whole
 	r.published.Store(&multiraft.Leadership{})
@@ -214,6 +220,11 @@ func (r *Replica) join() error {
 	}
 	go r.run()
 	return nil
+}
+
+// configure fills in what is the same for all evaluations.
+func (r *Replica) configure(c *command.Context) {
+	c.Limits, c.SinglePartition, c.HashTags = r.opts.Limits, r.opts.SinglePartition, r.opts.HashTags
 }
 
 // openStore finishes an installation that a crash interrupted, and opens what there is.

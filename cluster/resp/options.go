@@ -81,15 +81,7 @@ func (o Options) withDefaults() Options {
 	defaultInt(&o.RetryFor, 4*time.Second)
 	defaultInt(&o.ForwardTimeout, 10*time.Second)
 	defaultInt(&o.MaxCursors, 1<<16)
-	limits := &o.Limits
-	defaultInt(&limits.Key, command.DefaultLimits.Key)
-	defaultInt(&limits.SubKey, command.DefaultLimits.SubKey)
-	defaultInt(&limits.Value, command.DefaultLimits.Value)
-	defaultInt(&limits.Batch, command.DefaultLimits.Batch)
-	defaultInt(&limits.PFAdd, command.DefaultLimits.PFAdd)
-	defaultInt(&limits.ScanCount, command.DefaultLimits.ScanCount)
-	defaultInt(&limits.BitOffset, command.DefaultLimits.BitOffset)
-	defaultInt(&limits.Keys, command.DefaultLimits.Keys)
+	o.Limits.SetDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
