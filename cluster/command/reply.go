@@ -31,6 +31,9 @@ func (r *Reply) Part() error {
 	return err
 }
 
+// Spilled says whether a part of the reply has been handed over: what it began can't be taken back.
+func (r *Reply) Spilled() bool { return r.spilled }
+
 // Status appends a simple string.
 func (r *Reply) Status(s string) { r.Buf = redcon.AppendString(r.Buf, s) }
 

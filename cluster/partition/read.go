@@ -57,10 +57,18 @@ func (r *Replica) Read(req *command.Request) bool {
 	c.Random = rand.Uint64()
 	r.configure(c)
 	n := len(req.Reply.Buf)
+	if req.Reply.Spill != nil {
+		req.Reply.Spill = r.untilReplaced(req.Reply.Spill)
+	}
 	err := rd.run(severalRows(req.Spec, len(req.Args)))
 	if errors.Is(err, errTorn) {
 		req.Reply.Buf = req.Reply.Buf[:n]
 		err = rd.run(true)
+	}
+	if err != nil && req.Reply.Spilled() { // what it began can't be ended, nor taken back
+		req.Reply.Buf = req.Reply.Buf[:0]
+		req.Outcome = command.Unknown
+		return true
 	}
 	if err != nil {
 		req.Reply.Buf = req.Reply.Buf[:n]
@@ -68,6 +76,19 @@ func (r *Replica) Read(req *command.Request) bool {
 	}
 	req.Outcome = command.Answered
 	return true
+}
+
+// errReplaced ends a read whose client takes its time while the store is to be replaced or closed.
+var errReplaced = errors.New("partition: the state that was read from is being replaced")
+
+// untilReplaced hands parts over until somebody waits for the store: a slow client mustn't hold up a replica.
+func (r *Replica) untilReplaced(spill func([]byte) error) func([]byte) error {
+	return func(part []byte) error {
+		if r.replacing.Load() {
+			return errReplaced
+		}
+		return spill(part)
+	}
 }
 
 // Submit evaluates requests in their order, and calls done when all have an outcome: from another goroutine, or, if the replica

@@ -104,6 +104,7 @@ type Replica struct {
 	// For everyone, without a lock.
 	serving        atomic.Uint64 // the term in which this replica answers; 0: it doesn't
 	applied        atomic.Uint64
+	replacing      atomic.Bool // somebody waits for the readers of the store to end
 	backlog        atomic.Int64
 	published      atomic.Pointer[multiraft.Leadership]
 	appliedWaiters waiters
@@ -311,6 +312,7 @@ func (r *Replica) Close() error {
 	close(r.stop)
 	<-r.done
 	r.tasks.Wait()
+	r.replacing.Store(true)
 	r.state.Lock()
 	defer r.state.Unlock()
 	if _, ferr := r.store.Flush(); err == nil {

@@ -226,6 +226,8 @@ func (r *Replica) replaceStore() error {
 
 // switchStore waits for who reads the old store.
 func (r *Replica) switchStore() error {
+	r.replacing.Store(true)
+	defer r.replacing.Store(false)
 	r.state.Lock()
 	defer r.state.Unlock()
 	if err := r.state.engine.Close(); err != nil {
