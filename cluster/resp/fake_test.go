@@ -142,7 +142,13 @@ func (r *fakeReplica) Read(req *command.Request) bool {
 func (p *fakePartition) readMany(req *command.Request) {
 	p.reading.Add(1)
 	defer p.reading.Add(-1)
-	c := &command.Context{Spec: req.Spec, Args: req.Args, Reply: &req.Reply}
+	then := &fakePartition{keys: make(map[string]*event.Meta)} // a snapshot
+	p.mu.Lock()
+	if m := p.keys[string(req.Args[1])]; m != nil {
+		then.keys[string(req.Args[1])] = m
+	}
+	p.mu.Unlock()
+	c := &command.Context{Spec: req.Spec, Args: req.Args, Reply: &req.Reply, View: then}
 	n := len(req.Reply.Buf)
 	if err := req.Spec.Run(c); err != nil {
 		req.Reply.Buf = req.Reply.Buf[:n]

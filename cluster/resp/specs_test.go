@@ -37,6 +37,9 @@ func runMany(c *command.Context) error {
 			return errors.New("the disk is gone")
 		}
 		copy(value, strconv.Itoa(i))
+		if m, ok, _ := c.View.Meta(c.Args[1]); ok && len(m.Value) == 1 && m.Value[0] >= 'A' {
+			value[size-1] = m.Value[0]
+		}
 		c.Reply.Bulk(value)
 		if err := c.Reply.Part(); err != nil {
 			return err

@@ -129,6 +129,28 @@ func TestStreamInPipelines(t *testing.T) {
 	})
 }
 
+// TestLargeReadsKeepTheirPlace: they see the writes before them and none behind them.
+func TestLargeReadsKeepTheirPlace(t *testing.T) {
+	eachWay(t, nil, func(t *testing.T, cl *fakeCluster, n *fakeNode, part *fakePartition, key string) {
+		c := dial(t, n.addr[NamespacePort])
+		far := keyIn(cl.namespaces["default"], 1, "far")
+		var in strings.Builder
+		for _, v := range []string{"A", "B", "C"} {
+			in.WriteString(encode("GET", far) + encode("SUBSTR", key, "1000", "1024") + encode("SET", key, v) + encode("SUBSTR", key, "1000", "1024"))
+		}
+		go c.send(in.String())
+		before := "x"
+		for _, v := range []string{"A", "B", "C"} {
+			reply := func(last string) string { return strings.ReplaceAll(many(1000, 1024), "x\r\n", last+"\r\n") }
+			want := "$-1\r\n" + reply(before) + "+OK\r\n" + reply(v)
+			if got := c.bytes(len(want)); got != want {
+				t.Fatalf("got %.100q, want %.100q", got, want)
+			}
+			before = v
+		}
+	})
+}
+
 func TestStreamAndClientReply(t *testing.T) {
 	eachWay(t, nil, func(t *testing.T, cl *fakeCluster, n *fakeNode, part *fakePartition, key string) {
 		c := dial(t, n.addr[NamespacePort])
