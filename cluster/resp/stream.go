@@ -86,16 +86,11 @@ func (c *conn) direct(exec Executor, r *command.Request, wanted bool) bool {
 	if !exec.Read(r) {
 		return false
 	}
-	if c.spilled && cutOff(r) && c.broken == nil {
+	if c.spilled && r.Outcome == command.Unknown && c.broken == nil {
 		c.drop(errCutOff)
 	}
 	r.Reply.Buf = append(c.out, r.Reply.Buf...)
 	return true
-}
-
-// cutOff says of a read that has handed over parts that it failed behind them. An error there is no element of its reply.
-func cutOff(r *command.Request) bool {
-	return r.Outcome == command.Unknown || len(r.Reply.Buf) > 0 && r.Reply.Buf[0] == '-'
 }
 
 // stream answers a call whose reply is large, and whose turn has come.
@@ -199,7 +194,7 @@ func (f *forwardService) Read(req *forwardpb.ReadRequest, stream grpc.ServerStre
 	switch {
 	case !exec.Read(&r):
 		return refuse(forwardpb.Refusal_REFUSAL_NOT_HERE)
-	case parts.err != nil || parts.began && cutOff(&r):
+	case parts.err != nil || parts.began && r.Outcome == command.Unknown:
 		return status.Error(codes.Aborted, errCutOff.Error())
 	}
 	return stream.Send(&forwardpb.Part{Reply: r.Reply.Buf, Last: true})
