@@ -150,11 +150,16 @@ func (p *fakePartition) readMany(req *command.Request) {
 	p.mu.Unlock()
 	c := &command.Context{Spec: req.Spec, Args: req.Args, Reply: &req.Reply, View: then}
 	n := len(req.Reply.Buf)
-	if err := req.Spec.Run(c); err != nil {
-		req.Reply.Buf = req.Reply.Buf[:n]
-		req.Reply.Error("ERR the state can't be read: " + err.Error())
+	err := req.Spec.Run(c)
+	if req.Outcome = command.Answered; err == nil {
+		return
 	}
-	req.Outcome = command.Answered
+	if req.Reply.Spilled() {
+		req.Reply.Buf, req.Outcome = req.Reply.Buf[:0], command.Unknown
+		return
+	}
+	req.Reply.Buf = req.Reply.Buf[:n]
+	req.Reply.Error("ERR the state can't be read: " + err.Error())
 }
 
 func (r *fakeReplica) Submit(reqs []*command.Request, done func()) { r.queue <- fakeBatch{reqs, done} }
