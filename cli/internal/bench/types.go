@@ -14,9 +14,10 @@ import (
 const hundred = 100
 
 // shapes are the command lines of the loads beside SET and GET: $h, $l, $s, $z stand for a target's collection that is written to, $H, $L, $Z for the
-// one that is read whole, $k for a key that is drawn, $m for a field or member that is drawn, $n for a number that is drawn, $v for a value.
+// one that is read whole, $k for a key that is drawn, $m for a field or member that is drawn, $u for one that hardly ever is drawn twice, $n for a
+// number that is drawn, $v for a value, $w for one that is drawn: what changes nothing writes nothing.
 var shapes = map[string]string{
-	"HSET": "HSET $h $m $v", "LPUSH": "LPUSH $l $v", "LPOP": "LPOP $l", "SADD": "SADD $s $m", "ZADD": "ZADD $z $n $m",
+	"HSET": "HSET $h $m $w", "LPUSH": "LPUSH $l $v", "LPOP": "LPOP $l", "SADD": "SADD $s $u", "ZADD": "ZADD $z $n $m",
 	"HGET": "HGET $h $m", "ZSCORE": "ZSCORE $z $m",
 	"MGET": "MGET" + strings.Repeat(" $k", 10), "HGETALL": "HGETALL $H", "LRANGE": "LRANGE $L 0 -1", "ZRANGE": "ZRANGE $Z 0 -1 WITHSCORES",
 }
@@ -60,6 +61,10 @@ func (l load) line(t target) []string {
 			words[i] = t.key
 		case "$m":
 			words[i] = "m:__rand_int__"
+		case "$u":
+			words[i] = "m:__rand_int__:__rand_int__"
+		case "$w":
+			words[i] = "__rand_int__" + value[len("000000000000"):]
 		case "$n":
 			words[i] = "__rand_int__"
 		case "$v":
