@@ -12,7 +12,7 @@ import (
 //
 //	name table cursor [KV|HASH|LIST|SET|ZSET] [MATCH pattern] [COUNT n]
 //
-// with the type where the command has one. The partition's cursor is "" at both ends, otherwise base64 of the last key; that of FULLSCAN
+// with the type where the command has one. (What SCAN means to clients without a namespace is ADVSCAN of KV.) The partition's cursor is "" at both ends, otherwise base64 of the last key; that of FULLSCAN
 // may have a colon and base64 of the last field, member or place behind it. Keys are replied without their table.
 var tableScans = []*Spec{
 	tableScan("revscan", 0, "Iterates over the strings of a table from the last key, a page a call."),
@@ -20,9 +20,6 @@ var tableScans = []*Spec{
 	tableScan("advrevscan", scanTyped|scanReverse, "Iterates over a table's keys of one type from the last, a page a call."),
 	tableScan("fullscan", scanTyped|scanFull, "Iterates over a table's keys of one type with all that they hold, a page a call."),
 }
-
-// TableScan is SCAN of a table: what SCAN means on the shared port. It isn't in the table of commands, where SCAN is Redis's.
-var TableScan = tableScan("scan", 0, "Iterates over the strings of a table, a page a call.")
 
 // What distinguishes the scans of tables.
 const (
@@ -35,15 +32,16 @@ func tableScan(name string, kind int, summary string) *Spec {
 	if name == "revscan" {
 		kind |= scanReverse
 	}
+	arity := -2
+	if kind&scanTyped != 0 {
+		arity = -3
+	}
 	return &Spec{
-		Name: name, Arity: -2, Flags: ReadOnly | ManyRows, Scope: ScopeNamespace, Gather: GatherOwn,
+		Name: name, Arity: arity, Flags: ReadOnly | ManyRows, Scope: ScopeNamespace, Gather: GatherOwn,
 		Run:     func(c *Context) error { return c.scanTable(kind) },
 		Summary: summary + " A command of ZanKV's own.", Since: "1.0.0", Group: "generic", Complexity: "O(N), N being COUNT",
 	}
 }
-
-// ScanTyped says whether one of these commands has a type behind its cursor.
-func (s *Spec) ScanTyped() bool { return s.Name != "revscan" && s.Name != "scan" }
 
 const (
 	defaultTableCount = 100
@@ -113,6 +111,9 @@ func (p *tablePage) parse() (problem string) {
 	if problem != "" {
 		return problem
 	}
+	if q.Type != nil {
+		return ErrSyntax // TYPE is Redis's SCAN's
+	}
 	p.pattern, p.left = q.Pattern, min(q.Count, int64(p.c.limits().ScanCount))
 	if !q.Counted {
 		p.left = defaultTableCount
@@ -168,11 +169,14 @@ func (p *tablePage) collect() error {
 	return p.c.View.Keys(from, p.visit)
 }
 
+// placed says whether a page can end behind the last key: a place behind an empty name would be taken for the end.
+func (p *tablePage) placed() bool { return len(p.last) > len(p.prefix) }
+
 func (p *tablePage) visit(key []byte, m *event.Meta) bool {
 	if !bytes.HasPrefix(key, p.prefix) {
 		return false
 	}
-	if p.left <= 0 || p.size > scanPageBytes {
+	if (p.left <= 0 || p.size > scanPageBytes) && p.placed() {
 		p.more = true
 		return false
 	}
@@ -199,10 +203,10 @@ func (p *tablePage) visit(key []byte, m *event.Meta) bool {
 func (p *tablePage) replyFull() error {
 	budget := min(p.left+int64(len(p.keys)), int64(p.c.limits().ScanCount))
 	body := Reply{RESP3: p.c.Reply.RESP3}
-	n, sub := 0, []byte(nil)
+	n, sub, seen := 0, []byte(nil), p.last
 	for i, key := range p.keys {
-		if budget <= 0 || len(body.Buf) > scanPageBytes {
-			p.more = true
+		if i > 0 && (budget <= 0 || len(body.Buf) > scanPageBytes) && p.placed() {
+			p.more, seen = true, p.last
 			break
 		}
 		p.last, n = key, n+1
@@ -210,16 +214,17 @@ func (p *tablePage) replyFull() error {
 		if !bytes.Equal(key, p.after) {
 			begin = nil
 		}
-		taken, rest, err := p.replyKey(&body, key, &p.metas[i], begin, budget)
+		taken, rest, err := p.replyKey(&body, key, &p.metas[i], begin, max(budget, 1))
 		if err != nil {
 			return err
 		}
 		budget -= max(taken, 1)
 		if rest != nil {
-			p.more, sub = true, rest
+			p.more, sub, seen = true, rest, p.last
 			break
 		}
 	}
+	p.last = seen // behind keys that were looked at and aren't replied, if all that are have been
 	p.c.Reply.Array(2)
 	p.c.Reply.BulkString(p.cursor(sub))
 	p.c.Reply.Array(n)

@@ -32,6 +32,7 @@ func init() {
 	}
 	ownByName := map[string]func(c *conn, spec *command.Spec, args [][]byte){
 		"scan": (*conn).scan, "randomkey": (*conn).randomKey,
+		"revscan": (*conn).table, "advscan": (*conn).table, "advrevscan": (*conn).table, "fullscan": (*conn).table,
 	}
 	handlers = make(map[*command.Spec]func(*conn, [][]byte))
 	own = make(map[*command.Spec]func(*conn, *command.Spec, [][]byte))

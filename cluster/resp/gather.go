@@ -48,6 +48,10 @@ func (c *conn) split(whole *call, ns *Namespace, args [][]byte, stale, prefixed 
 
 // whole runs a command on a whole namespace.
 func (c *conn) whole(spec *command.Spec, args [][]byte) {
+	if c.nsName == "" && onTable[spec] {
+		c.tableByPrefix(spec, args)
+		return
+	}
 	if c.nsName == "" {
 		c.fail(unboundCommand)
 		return
@@ -72,7 +76,9 @@ func (c *conn) whole(spec *command.Spec, args [][]byte) {
 	if len(all.parts) == 0 {
 		gather(all)
 	}
-	c.emitEarly(all)
+	if spec.Gather != command.GatherConcat { // what may be large is left to finish, which takes it from the budget
+		c.emitEarly(all)
+	}
 }
 
 // covers says whether commands on the whole namespace reach a partition: on a cluster port only those led here.
@@ -115,17 +121,27 @@ func (c *conn) emitEarly(k *call) {
 	}
 }
 
+// failure is the part of a command that failed; nil if none did.
+func failure(k *call) *call {
+	for _, part := range k.parts {
+		if part.Reply.IsError() || len(part.Reply.Buf) == 0 {
+			return part
+		}
+	}
+	return nil
+}
+
 // gather makes one reply of those of the parts. An error from any is the command's.
 func gather(k *call) {
 	r := &k.Reply
 	r.Buf = r.Buf[:0]
-	for _, part := range k.parts {
-		if part.Reply.IsError() || len(part.Reply.Buf) == 0 {
-			r.Buf = append(r.Buf, part.Reply.Buf...)
-			return
-		}
+	if failed := failure(k); failed != nil {
+		r.Buf = append(r.Buf, failed.Reply.Buf...)
+		return
 	}
 	switch k.Spec.Gather {
+	case command.GatherConcat:
+		r.Array(partElements(k))
 	case command.GatherSum:
 		var sum int64
 		for _, part := range k.parts {
@@ -152,6 +168,40 @@ func gatherArray(k *call) {
 		n := valueLen(part.rest)
 		r.Buf = append(r.Buf, part.rest[:n]...)
 		part.rest = part.rest[n:]
+	}
+}
+
+// partElements is how many elements the parts' arrays have together.
+func partElements(k *call) (n int) {
+	for _, part := range k.parts {
+		head := valueHead(part.Reply.Buf)
+		m, _ := strconv.Atoi(string(part.Reply.Buf[1 : head-2]))
+		n += m
+	}
+	return n
+}
+
+// emitConcat emits the parts' arrays as one. They are long, and so aren't copied: gather has made the head.
+func (c *conn) emitConcat(k *call) {
+	c.out = append(c.out, k.Reply.Buf...)
+	if k.Reply.IsError() {
+		return
+	}
+	for _, part := range k.parts {
+		c.outLarge(part.Reply.Buf[valueHead(part.Reply.Buf):])
+	}
+}
+
+// outLarge emits bytes, without a copy if they are many.
+func (c *conn) outLarge(b []byte) {
+	if len(b) > flushAt {
+		c.flush()
+		c.write(b)
+		return
+	}
+	c.out = append(c.out, b...)
+	if len(c.out) >= flushAt {
+		c.flush()
 	}
 }
 

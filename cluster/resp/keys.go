@@ -83,6 +83,8 @@ func (c *conn) keyed(spec *command.Spec, args [][]byte, stale bool) {
 		c.scatter(t.ns, spec, args, stale, t.prefixed)
 	case spec.Flags&command.Blocking != 0:
 		c.block(&t, spec, args)
+	case numbered(spec, t.prefixed):
+		c.elements(&t, spec, args, stale)
 	default:
 		c.single(t.ns, t.partition, spec, args, stale, t.prefixed)
 	}

@@ -64,6 +64,8 @@ type Options struct {
 	DialOptions []grpc.DialOption
 	// MaxCursors bounds the SCAN cursors that the node remembers (65536).
 	MaxCursors int
+	// MaxScanJobs bounds the scans of tables that are in work at once on this node (10). More are refused.
+	MaxScanJobs int
 	// Limits bound what commands may bring (command.DefaultLimits for those that are 0). They are checked where a client is connected, and again by
 	// the node that leads.
 	Limits command.Limits
@@ -81,6 +83,7 @@ func (o Options) withDefaults() Options {
 	defaultInt(&o.RetryFor, 4*time.Second)
 	defaultInt(&o.ForwardTimeout, 10*time.Second)
 	defaultInt(&o.MaxCursors, 1<<16)
+	defaultInt(&o.MaxScanJobs, 10)
 	o.Limits.SetDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.Default()

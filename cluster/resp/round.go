@@ -182,15 +182,11 @@ func (c *conn) emit(k *call) {
 	if k.prefixed && repliesKey[k.Spec.Name] {
 		k.Reply.Buf = withNamespace(nil, k.Reply.Buf, k.ns.Name)
 	}
-	if len(k.Reply.Buf) > flushAt {
-		c.flush()
-		c.write(k.Reply.Buf)
+	if len(k.parts) > 0 && k.Spec.Gather == command.GatherConcat {
+		c.emitConcat(k)
 		return
 	}
-	c.out = append(c.out, k.Reply.Buf...)
-	if len(c.out) >= flushAt {
-		c.flush()
-	}
+	c.outLarge(k.Reply.Buf)
 }
 
 func (c *conn) endRound(biggest int) {

@@ -2,83 +2,12 @@ package resp
 
 import (
 	"bytes"
-	"container/list"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	mathrand "math/rand/v2"
 	"strconv"
-	"sync"
 
 	"github.com/zankv/zankv/cluster/command"
 )
-
-// maxCursorBytes bounds the keys that all remembered cursors hold together.
-const maxCursorBytes = 64 << 20
-
-// cursor is where a SCAN goes on.
-type cursor struct {
-	id        uint64
-	namespace string
-	cluster   bool // made on a cluster port, and so for the partitions led here
-	partition int
-	from      []byte
-}
-
-// cursors is the bounded table of a node's SCAN cursors: the one that was not used for longest goes first. A cursor may be used again
-// and again while it is there.
-type cursors struct {
-	max int
-	mu  struct {
-		sync.Mutex
-		byID  map[uint64]*list.Element // of *cursor
-		used  *list.List               // most recently used first
-		bytes int
-	}
-}
-
-func (t *cursors) init(max int) {
-	t.max = max
-	t.mu.byID = make(map[uint64]*list.Element)
-	t.mu.used = list.New()
-}
-
-func (t *cursors) len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.mu.used.Len()
-}
-
-// add gives a cursor an id. Ids are drawn at random, so that another node's, or an earlier life's, isn't taken for one of these; they
-// stay below 2^53, which every client's numbers can hold.
-func (t *cursors) add(c *cursor) uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for c.id == 0 || t.mu.byID[c.id] != nil {
-		var b [8]byte
-		rand.Read(b[:])
-		c.id = binary.LittleEndian.Uint64(b[:]) >> 11
-	}
-	t.mu.byID[c.id] = t.mu.used.PushFront(c)
-	t.mu.bytes += len(c.from)
-	for t.mu.used.Len() > t.max || t.mu.bytes > maxCursorBytes {
-		last := t.mu.used.Remove(t.mu.used.Back()).(*cursor)
-		delete(t.mu.byID, last.id)
-		t.mu.bytes -= len(last.from)
-	}
-	return c.id
-}
-
-func (t *cursors) get(id uint64) *cursor {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.mu.byID[id]
-	if e == nil {
-		return nil
-	}
-	t.mu.used.MoveToFront(e)
-	return e.Value.(*cursor)
-}
 
 // scan walks partition after partition: each call asks one of them for a page.
 func (c *conn) scan(spec *command.Spec, args [][]byte) {
@@ -107,16 +36,22 @@ func (c *conn) scanFrom(args [][]byte) (at *cursor, problem string) {
 	if problem != "" {
 		return nil, problem
 	}
-	at = &cursor{namespace: c.nsName, cluster: c.kind == ClusterPort}
+	return c.resumed(id, &cursor{})
+}
+
+// resumed finds the cursor of a number: a copy of it, or begin itself for 0.
+func (c *conn) resumed(id uint64, begin *cursor) (at *cursor, problem string) {
+	begin.owner, begin.namespace, begin.cluster = c.id, c.nsName, c.kind == ClusterPort
 	if id == 0 {
-		return at, ""
+		return begin, ""
 	}
 	known := c.srv.cursors.get(id)
-	if known == nil || known.namespace != c.nsName || known.cluster != at.cluster || c.ns == nil || known.partition >= c.ns.Partitions {
+	if known == nil || known.namespace != c.nsName || known.cluster != begin.cluster || known.of != begin.of || c.ns == nil || known.partition >= c.ns.Partitions {
 		return nil, fmt.Sprintf("ERR unknown cursor %d: it was dropped, or another node gave it; begin again with 0", id)
 	}
+	at = new(cursor)
 	*at = *known
-	at.id = 0
+	at.id, at.owner = 0, c.id
 	return at, ""
 }
 

@@ -22,6 +22,7 @@ type Server struct {
 	stats     stats
 	budget    budget
 	cursors   cursors
+	scanJobs  atomic.Int64 // scans of tables in work
 	runID     string
 	started   time.Time
 

@@ -18,6 +18,7 @@ const (
 	execAbortFor        = "EXECABORT Transaction discarded because of: "
 	tooManyWatched      = "ERR too many keys are watched"
 	transactionTooLarge = "ERR the transaction is too large"
+	notInMulti          = "ERR Command not allowed inside a transaction"
 	wholeInMulti        = "ERR '%s' inside MULTI needs a namespace of one partition, this one has %d"
 )
 
@@ -58,7 +59,7 @@ type item struct {
 	partition int
 	prefixed  bool
 	slot      int     // on a cluster port, of its keys; here for none
-	scan      *cursor // SCAN: where it goes on from
+	scan      *cursor // SCAN and scans of elements: where it goes on from
 	problem   string  // found by EXEC: its reply
 }
 
@@ -157,6 +158,8 @@ func (c *conn) place(it *item, args [][]byte) (problem string) {
 		return ""
 	case command.ScopeNamespace:
 		switch {
+		case onTable[it.Spec] && it.Spec.Name != "scan": // its partitions' parts have another form
+			return notInMulti
 		case c.nsName == "":
 			return unboundCommand
 		case c.ns == nil:
@@ -330,19 +333,23 @@ func (w *where) add(ns *Namespace, partition, slot int) {
 	w.apart = w.apart || !same
 }
 
-// resume puts the place where a SCAN goes on into its arguments. False: it has a problem, and isn't for the partition.
+// resume puts the place where a scan goes on into its arguments. False: it has a problem, and isn't for the partition.
 func (c *conn) resume(it *item) bool {
-	if it.Spec.Name != "scan" {
-		return true
+	var problem string
+	switch {
+	case it.Spec.Name == "scan":
+		if it.scan, problem = c.scanFrom(it.Args); problem == "" {
+			it.Args = append([][]byte{it.Args[0], it.scan.from}, it.Args[2:]...)
+		}
+	case numbered(it.Spec, it.prefixed):
+		if it.scan, problem = c.elementsFrom(it.Spec, it.Args); problem == "" {
+			it.Args = withCursor(it.Args, it.scan.from)
+		}
 	}
-	at, problem := c.scanFrom(it.Args)
 	if problem != "" {
 		it.partition, it.problem = here, problem
-		return false
 	}
-	it.scan = at
-	it.Args = append([][]byte{it.Args[0], at.from}, it.Args[2:]...)
-	return true
+	return problem == ""
 }
 
 // answerItems makes the reply of EXEC: replies has those of the partition.
@@ -370,6 +377,8 @@ func (c *conn) answerItems(items []item, replies []byte) {
 // answerItem passes on what a partition answered to a queued command.
 func (c *conn) answerItem(it *item, reply []byte) {
 	switch {
+	case it.scan != nil && it.scan.of != 0:
+		c.answerElements(it.scan, reply)
 	case it.scan != nil:
 		c.answerPage(it.scan, it.ns, reply)
 	case it.prefixed && repliesKey[it.Spec.Name]:
