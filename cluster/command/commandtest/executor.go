@@ -1,8 +1,10 @@
 package commandtest
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
@@ -36,6 +38,8 @@ func (e *Executor) Do(args ...[]byte) []byte {
 		r.Error(problem)
 	case spec.Name == "scan":
 		e.scan(&r, args)
+	case spec.NumericScan():
+		e.scanElements(&r, spec, args)
 	case spec.Run != nil:
 		e.run(&r, spec, args)
 	case !command.Describe(&r, args):
@@ -89,6 +93,40 @@ func (e *Executor) checkEffect(spec *command.Spec, r *command.Reply, before map[
 			e.Store.Fail(fmt.Sprintf("%s: emitted %+v, which changes nothing", spec.Name, m))
 		}
 	}
+}
+
+// scanElements gives the pages of a key's elements numeric cursors, as the front end does where clients are Redis's.
+func (e *Executor) scanElements(r *command.Reply, spec *command.Spec, args [][]byte) {
+	n, problem := command.ParseCursor(args[2])
+	text, known := e.cursors[n]
+	switch {
+	case problem != "":
+		r.Error(problem)
+		return
+	case n != 0 && !known:
+		r.Error(fmt.Sprintf("ERR unknown cursor %d", n))
+		return
+	}
+	page := command.Reply{RESP3: e.RESP3}
+	e.run(&page, spec, append([][]byte{args[0], args[1], text}, args[3:]...))
+	if page.IsError() {
+		r.Buf = append(r.Buf, page.Buf...)
+		return
+	}
+	// The page is an array of the text, in a bulk string, and the array of what was found.
+	rest := page.Buf[len("*2\r\n"):]
+	end := bytes.Index(rest, []byte("\r\n"))
+	size, _ := strconv.Atoi(string(rest[1:end]))
+	next := bytes.Clone(rest[end+2 : end+2+size])
+	cursor := uint64(0)
+	if size > 0 {
+		e.random++
+		cursor = e.random
+		e.cursors[cursor] = next
+	}
+	r.Array(2)
+	r.BulkString(strconv.FormatUint(cursor, 10))
+	r.Buf = append(r.Buf, rest[end+2+size+2:]...)
 }
 
 // scan gives pages numeric cursors, which are the front end's affair in a server.
