@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/zankv/zankv/cdc/feed"
 	"github.com/zankv/zankv/cluster/command"
 	"github.com/zankv/zankv/cluster/engine"
 	"github.com/zankv/zankv/cluster/meta"
@@ -86,6 +87,7 @@ type Node struct {
 	front     *resp.Server
 	http      *http.Server
 	grpc      *grpc.Server
+	feed      *feed.Server
 	table     table
 	announcer announcer
 	fatal     chan error
@@ -125,8 +127,9 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	})
 	n.table.init()
 	n.announcer.init()
+	n.feed = feed.NewServer(directory{n}, feed.Options{})
 	n.front, err = resp.New(resp.Options{
-		Backend: backend{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits,
+		Backend: backend{n}, Feed: streams{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("redis front end: %w", err)

@@ -78,7 +78,7 @@ func frontConfig(m *meta.Namespace) resp.Namespace {
 	}
 	return resp.Namespace{
 		Name: m.Name, Partitions: m.Partitions, Hash: hash, Forward: m.Forward, Password: m.Password,
-		ReadQuorum: m.ReadMode == meta.ReadQuorum,
+		ReadQuorum: m.ReadMode == meta.ReadQuorum, Unsynced: m.OptimizedFsync,
 	}
 }
 

@@ -13,6 +13,6 @@ const maxMessage = 256 << 20
 func (n *Node) services() *grpc.Server {
 	s := grpc.NewServer(append(feed.ServerOptions(), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))...)
 	n.front.RegisterForward(s)
-	feed.NewServer(directory{n}, feed.Options{}).Register(s)
+	n.feed.Register(s)
 	return s
 }

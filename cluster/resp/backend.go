@@ -40,6 +40,8 @@ type Namespace struct {
 	Forward bool
 	// ReadQuorum makes every read ask a quorum. The executors see to it; here it is for information.
 	ReadQuorum bool
+	// Unsynced: writes are acknowledged before they are on disk (optimizedfsync). WAITAOF says so.
+	Unsynced bool
 	// Password is what AUTH asks for; empty: none is needed, and any is accepted.
 	Password string
 }

@@ -50,7 +50,8 @@ type conn struct {
 	strict   bool       // it has yet to be given
 	prefix   string     // name of the last namespace that a key named (shared port)
 	resp3    bool
-	readonly bool // READONLY
+	readonly bool       // READONLY
+	wrote    *Namespace // of the last write
 	reply    uint8
 	closing  bool
 	broken   error // why writing failed

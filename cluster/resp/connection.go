@@ -23,6 +23,7 @@ func init() {
 		"client|setinfo": (*conn).clientSetInfo, "client|list": (*conn).clientList, "client|info": (*conn).clientInfo,
 		"client|unblock":  (*conn).clientUnblock,
 		"client|no-evict": (*conn).clientNoEvict, "client|no-touch": (*conn).clientNoTouch, "client|reply": (*conn).clientReply,
+		"xread": (*conn).xread, "xrange": (*conn).xrange, "wait": (*conn).waitReplicas, "waitaof": (*conn).waitDisk,
 		"multi": (*conn).multi, "exec": (*conn).exec, "discard": (*conn).discard, "watch": (*conn).watch,
 		"unwatch":       (*conn).unwatch,
 		"config|get":    (*conn).configGet,

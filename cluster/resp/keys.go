@@ -74,6 +74,11 @@ func (c *conn) keyed(spec *command.Spec, args [][]byte, stale bool) {
 		return
 	}
 	t, problem := c.locate(args, &keys)
+	if problem == "" {
+		if key := feedKey(args, &keys); key != nil && c.onFeed(spec, args, key) {
+			return
+		}
+	}
 	switch {
 	case problem != "":
 		c.fail(problem)

@@ -69,6 +69,8 @@ type Options struct {
 	// Limits bound what commands may bring (command.DefaultLimits for those that are 0). They are checked where a client is connected, and again by
 	// the node that leads.
 	Limits command.Limits
+	// Feed gives the partitions' change events; nil: XREAD and XRANGE are refused.
+	Feed Feed
 	// Config is added to what CONFIG GET knows.
 	Config map[string]string
 }

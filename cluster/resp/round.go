@@ -117,7 +117,7 @@ func (c *conn) send(k *call) {
 	}
 	l.calls = append(l.calls, k)
 	if k.isWrite() {
-		c.writes = true
+		c.writes, c.wrote = true, k.ns
 	} else {
 		c.large = c.large || k.mayBeLarge()
 		// What a waiting read will answer isn't known, and stays in memory until the writes before it are done.

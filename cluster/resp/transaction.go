@@ -42,10 +42,12 @@ func init() {
 
 // transaction is what a connection keeps between MULTI, or WATCH, and EXEC.
 type transaction struct {
-	open  bool
-	dirty bool // a command was refused: EXEC will do nothing
-	items []item
-	size  int64 // taken from the node's budget for items
+	open bool
+	// answering: EXEC's replies are being made. Nothing may wait, and nobody be asked.
+	answering bool
+	dirty     bool // a command was refused: EXEC will do nothing
+	items     []item
+	size      int64 // taken from the node's budget for items
 
 	watched   []watchedKey
 	watching  map[string]struct{} // the same by namespace and key
@@ -177,6 +179,11 @@ func (c *conn) place(it *item, args [][]byte) (problem string) {
 	t, problem := c.locate(args, &keys)
 	if problem != "" {
 		return problem
+	}
+	if key := feedKey(args, &keys); key != nil {
+		if problem := refuseFeed(it.Spec, key); problem != "" {
+			return problem
+		}
 	}
 	if t.spread != spreadOne {
 		return crossSlot
@@ -354,6 +361,8 @@ func (c *conn) resume(it *item) bool {
 
 // answerItems makes the reply of EXEC: replies has those of the partition.
 func (c *conn) answerItems(items []item, replies []byte) {
+	c.tx.answering = true
+	defer func() { c.tx.answering = false }()
 	r := c.begin()
 	r.Array(len(items))
 	c.end(r)
