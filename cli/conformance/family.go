@@ -28,7 +28,7 @@ type family struct {
 var families []*family
 
 func init() {
-	families = []*family{&strs, &hashes, &lists, &sorts, &sets, &zsets, &geos, &bits, &logs, &keys, &elementScans}
+	families = []*family{&strs, &hashes, &lists, &sorts, &sets, &zsets, &geos, &bits, &logs, &keys, &elementScans, &servers}
 }
 
 var strs = family{name: "strings", cases: cases, differences: stringDifferences, newer: stringNewer, templates: templates, domains: domains, options: "sgen"}

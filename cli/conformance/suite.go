@@ -55,7 +55,7 @@ func RunBrief(t *testing.T, ours, oracle Target, seed uint64) {
 }
 
 // descriptions compares COMMAND INFO and COMMAND GETKEYS's opinion of every command that both know: arity, flags, keys,
-// categories, tips and key specifications. Containers are compared by their subcommands, as Redis has more of them.
+// categories, tips and key specifications, and the arguments of COMMAND DOCS. Containers are compared by their subcommands, as Redis has more of them.
 func descriptions(t *testing.T, ours, oracle Target) {
 	p := &pair{tb: t, ours: ours, oracle: oracle}
 	newer := Newer()
@@ -68,6 +68,7 @@ func descriptions(t *testing.T, ours, oracle Target) {
 			if !slices.Contains(newer, s.Name) {
 				p.line("command info " + s.Name)
 				p.line("command getkeys " + s.Name + " a b c")
+				p.docs(s.Name)
 			}
 		}
 	}

@@ -169,7 +169,10 @@ const (
 	ManyRows
 	// MovableKeys: not all of its keys are named by FirstKey, LastKey and KeyStep.
 	MovableKeys
+	// SkipSlowlog: its time isn't its own, as EXEC's isn't.
 	SkipSlowlog
+	// NoMulti: not within MULTI.
+	NoMulti
 )
 
 // Scope says where a command is answered.

@@ -5,9 +5,9 @@ var flagNames = []struct {
 	flag Flags
 	name string
 }{
-	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {NoScript, "noscript"},
-	{Loading, "loading"}, {Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Blocking, "blocking"}, {Fast, "fast"},
-	{NoAuth, "no_auth"}, {NoAsyncLoading, "no_async_loading"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
+	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {NoScript, "noscript"}, {Blocking, "blocking"},
+	{Loading, "loading"}, {Stale, "stale"}, {SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Fast, "fast"}, {NoAuth, "no_auth"},
+	{NoAsyncLoading, "no_async_loading"}, {NoMulti, "no_multi"}, {MovableKeys, "movablekeys"}, {AllowBusy, "allow_busy"},
 }
 
 // categoryNames are the ACL categories in Redis's order.
@@ -22,7 +22,7 @@ var groupCategories = map[string]string{
 	"hyperloglog": "hyperloglog", "geo": "geo", "stream": "stream", "transactions": "transaction", "connection": "connection",
 }
 
-// Describe answers COMMAND and its subcommands COUNT, INFO, LIST, DOCS and GETKEYS. args are the whole command line, which
+// Describe answers COMMAND and its subcommands COUNT, INFO, LIST, DOCS, GETKEYS and GETKEYSANDFLAGS. args are the whole command line, which
 // has passed Resolve. ok is false, and nothing was replied, for what it doesn't answer.
 func Describe(r *Reply, args [][]byte) (ok bool) {
 	if len(args) == 1 {
@@ -41,7 +41,9 @@ func Describe(r *Reply, args [][]byte) (ok bool) {
 	case equalFold(args[1], "docs"):
 		replyDocs(r, rest)
 	case equalFold(args[1], "getkeys"):
-		replyKeys(r, rest)
+		replyKeys(r, rest, false)
+	case equalFold(args[1], "getkeysandflags"):
+		replyKeys(r, rest, true)
 	default:
 		return false
 	}
@@ -159,41 +161,4 @@ func replyStrings(r *Reply, list []string) {
 	for _, s := range list {
 		r.BulkString(s)
 	}
-}
-
-// replyKeys answers COMMAND GETKEYS for the command line args.
-func replyKeys(r *Reply, args [][]byte) {
-	s, _ := LookupStale(args[0])
-	if s != nil && len(s.Subcommands) > 0 && len(args) > 1 {
-		s = s.Subcommand(args[1])
-	}
-	switch {
-	case s == nil:
-		r.Error(ErrKeysCommand)
-		return
-	case s.FirstKey == 0 && !s.movable():
-		r.Error(ErrKeysNone)
-		return
-	case !s.arityFits(len(args)):
-		r.Error(ErrKeysArity)
-		return
-	}
-	keys := s.KeyPositions(nil, args)
-	if len(keys) == 0 || s.NumKeys != 0 && len(keys) == s.fixedKeys(args) {
-		r.Error(ErrKeysArgs)
-		return
-	}
-	r.Array(len(keys))
-	for _, i := range keys {
-		r.Bulk(args[i])
-	}
-}
-
-// fixedKeys is how many keys are named by their position.
-func (s *Spec) fixedKeys(args [][]byte) int {
-	first, last, step := s.Keys(args)
-	if step == 0 {
-		return 0
-	}
-	return (last-first)/step + 1
 }

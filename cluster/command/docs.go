@@ -53,7 +53,7 @@ func visit(specs []*Spec, f func(*Spec)) {
 	}
 }
 
-// replyDocs answers COMMAND DOCS: what is known about the commands, for people. Arguments aren't described.
+// replyDocs answers COMMAND DOCS: what is known about the commands, for people, without the history of each.
 func replyDocs(r *Reply, wanted [][]byte) {
 	specs := names
 	if len(wanted) > 0 {
@@ -76,6 +76,10 @@ func (s *Spec) replyDoc(r *Reply) {
 	if s.ReplacedBy != "" {
 		n += 3
 	}
+	arguments := s.argumentsOf()
+	if len(arguments) > 0 {
+		n++
+	}
 	if len(s.Subcommands) > 0 {
 		n++
 	}
@@ -92,6 +96,10 @@ func (s *Spec) replyDoc(r *Reply) {
 		r.BulkString(s.DeprecatedSince)
 		r.BulkString("replaced_by")
 		r.BulkString(s.ReplacedBy)
+	}
+	if len(arguments) > 0 {
+		r.BulkString("arguments")
+		replyArguments(r, arguments)
 	}
 	if len(s.Subcommands) > 0 {
 		r.BulkString("subcommands")

@@ -10,6 +10,8 @@ var servers = []*Spec{
 				Summary: "Documents commands.", Since: "7.0.0", Group: "server", Complexity: "O(N), N being the number of commands"},
 			{Name: "command|getkeys", Arity: -4, Flags: Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Returns the keys of a command.", Since: "2.8.13", Group: "server", Complexity: "O(N), N being the number of arguments"},
+			{Name: "command|getkeysandflags", Arity: -4, Flags: Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
+				Summary: "Returns the keys of a command, and what it does with each.", Since: "7.0.0", Group: "server", Complexity: "O(N), N being the number of arguments"},
 			{Name: "command|help", Arity: 2, Flags: Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Lists the subcommands.", Since: "5.0.0", Group: "server", Complexity: "O(1)"},
 			{Name: "command|info", Arity: -2, Flags: Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"}, Tips: []string{"nondeterministic_output_order"},
