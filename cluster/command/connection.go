@@ -22,6 +22,10 @@ var connections = []*Spec{
 		Summary: "Takes READONLY back.", Since: "3.0.0", Group: "cluster", Complexity: "O(1)"},
 	{Name: "client", Arity: -2, Scope: ScopeConnection,
 		Summary: "Commands about connections.", Since: "2.4.0", Group: "connection", Complexity: "Depends on subcommand.", Subcommands: []*Spec{
+			clientSpec("client|getredir", 2, 0, "6.0.0", "O(1)", "Returns -1: there is no tracking."),
+			clientSpec("client|kill", -3, Admin, "2.4.0", "O(N), N being the number of connections", "Closes connections."),
+			clientSpec("client|pause", -3, Admin, "2.9.50", "O(1)", "Has commands of the node's clients wait."),
+			clientSpec("client|unpause", 2, Admin, "6.2.0", "O(N), N being the number of paused connections", "Ends CLIENT PAUSE."),
 			{Name: "client|getname", Arity: 2, Flags: NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Returns the name of the connection.", Since: "2.6.9", Group: "connection", Complexity: "O(1)"},
 			{Name: "client|help", Arity: 2, Flags: Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
@@ -45,4 +49,9 @@ var connections = []*Spec{
 			{Name: "client|unblock", Arity: -3, Flags: Admin | NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
 				Summary: "Ends the wait of a connection that is blocked.", Since: "5.0.0", Group: "connection", Complexity: "O(log N), N being the number of connections"},
 		}},
+}
+
+func clientSpec(name string, arity int, flags Flags, since, complexity, summary string) *Spec {
+	return &Spec{Name: name, Arity: arity, Flags: flags | NoScript | Loading | Stale, Scope: ScopeConnection, Categories: []string{"connection"},
+		Summary: summary, Since: since, Group: "connection", Complexity: complexity}
 }

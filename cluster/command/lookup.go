@@ -8,7 +8,7 @@ var families = [][]*Spec{
 	stringReads, stringWrites, counters, bitmaps, hyperLogLogs,
 	hashes, lists, sets, zsets, geos,
 	generics, expiries, keyOperations, objects, dumps, sorts, typed,
-	keyspaces, scans, tableScans, feedStreams, waits, transactions, connections, servers,
+	keyspaces, scans, tableScans, feedStreams, waits, transactions, connections, servers, operations,
 }
 
 // table holds every command by its name in lower case. It never changes after initialization.

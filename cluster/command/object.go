@@ -21,6 +21,10 @@ var objects = []*Spec{
 			Tips: []string{"nondeterministic_output"}, KeyAccess: "RO", Summary: "Returns 1: nothing is shared.", Since: "2.2.3", Group: "generic", Complexity: "O(1)"},
 	}},
 	{Name: "memory", Arity: -2, Scope: ScopeConnection, Summary: "Commands about memory.", Since: "4.0.0", Group: "server", Complexity: "Depends on subcommand.", Subcommands: []*Spec{
+		serverSpec("memory|doctor", 2, 0, "4.0.0", "O(1)", "Says in words how the node's memory is.", "nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
+		serverSpec("memory|malloc-stats", 2, 0, "4.0.0", "O(1)", "Returns the allocator's figures.", "nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
+		serverSpec("memory|purge", 2, 0, "4.0.0", "O(N), N being the bytes of the heap", "Gives unused memory back to the system.", "request_policy:all_shards", "response_policy:all_succeeded"),
+		serverSpec("memory|stats", 2, 0, "4.0.0", "O(1)", "Returns figures of the node's memory.", "nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
 		{Name: "memory|help", Arity: 2, Flags: Loading | Stale, Scope: ScopeConnection, Summary: "Lists the subcommands.", Since: "4.0.0", Group: "server", Complexity: "O(1)"},
 		{Name: "memory|usage", Arity: -3, Flags: ReadOnly | ManyRows, FirstKey: 2, LastKey: 2, KeyStep: 1, Scope: ScopeKeys, Run: runMemoryUsage,
 			KeyAccess: "RO", Summary: "Returns about how many bytes a key's rows take, before they are compressed.", Since: "4.0.0", Group: "server", Complexity: "O(N), N being the number of samples"},

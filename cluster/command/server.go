@@ -23,6 +23,9 @@ var servers = []*Spec{
 		Summary: "Commands about the configuration.", Since: "2.0.0", Group: "server", Complexity: "Depends on subcommand.", Subcommands: []*Spec{
 			{Name: "config|get", Arity: -3, Flags: Admin | NoScript | Loading | Stale, Scope: ScopeConnection,
 				Summary: "Returns configuration parameters.", Since: "2.0.0", Group: "server", Complexity: "O(N), N being the number of parameters"},
+			serverSpec("config|resetstat", 2, adminFlags, "2.0.0", "O(1)", "Sets the figures of INFO that count to zero."),
+			serverSpec("config|rewrite", 2, adminFlags, "2.8.0", "O(1)", "Refused: what CONFIG SET sets holds until the node stops."),
+			serverSpec("config|set", -4, adminFlags, "2.0.0", "O(N), N being the number of parameters", "Sets configuration parameters until the node stops.", tipsOfAll...),
 			{Name: "config|help", Arity: 2, Flags: Loading | Stale, Scope: ScopeConnection,
 				Summary: "Lists the subcommands.", Since: "5.0.0", Group: "server", Complexity: "O(1)"},
 		}},

@@ -7,12 +7,12 @@ import (
 
 // argument is a node of a command's syntax, as COMMAND DOCS tells it.
 type argument struct {
-	name, kind, token, since string
-	hasToken                 bool // token may be empty: SORT's BY "" has none, but a pair of quotes is a word
-	keySpec                  int  // -1: it is no key
-	optional, multiple       bool
-	eachToken                bool // token comes before each of multiple
-	inner                    []argument
+	name, kind, token, since, deprecated string
+	hasToken                             bool // token may be empty: SORT's BY "" has none, but a pair of quotes is a word
+	keySpec                              int  // -1: it is no key
+	optional, multiple                   bool
+	eachToken                            bool // token comes before each of multiple
+	inner                                []argument
 }
 
 // argumentTypes are the types of arguments by their names. Others are strings.
@@ -116,7 +116,10 @@ func (p *syntaxParser) argument() (a argument) {
 		a.name = name
 	}
 	a.multiple = p.take("...")
-	if p.take("@") {
+	switch {
+	case p.take("@-"):
+		a.deprecated = p.word()
+	case p.take("@"):
 		a.since = p.word()
 	}
 	return a

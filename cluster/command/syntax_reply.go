@@ -11,7 +11,7 @@ func replyArguments(r *Reply, list []argument) {
 // fields are how many an argument's map has.
 func (a *argument) fields() int {
 	n := 2
-	for _, has := range [...]bool{a.shown(), a.keySpec >= 0, a.hasToken, a.since != "", a.flags() > 0, len(a.inner) > 0} {
+	for _, has := range [...]bool{a.shown(), a.keySpec >= 0, a.hasToken, a.since != "", a.deprecated != "", a.flags() > 0, len(a.inner) > 0} {
 		if has {
 			n++
 		}
@@ -51,6 +51,9 @@ func (a *argument) reply(r *Reply) {
 	}
 	if a.since != "" {
 		field("since", a.since)
+	}
+	if a.deprecated != "" {
+		field("deprecated_since", a.deprecated)
 	}
 	a.replyFlags(r)
 	if len(a.inner) > 0 {

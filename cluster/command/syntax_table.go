@@ -10,7 +10,7 @@ package command
 //	[a]             optional
 //	a...            one or more; [TOKEN a]... with the word before each
 //	name=a          what the argument is called, if not as its word or itself
-//	a@7.0.0         since when it is there, if later than the command
+//	a@7.0.0         since when it is there, if later than the command; a@-7.0.0 since when it is deprecated
 //	key#2           which of the command's key specifications it belongs to, if not the next one
 var syntaxes = map[string]string{
 	// string
@@ -43,7 +43,7 @@ var syntaxes = map[string]string{
 	"client|reply":    "on_off_skip=(ON|OFF|SKIP)",
 	"client|setname":  "connection-name",
 	"client|no-evict": "enabled=(ON|OFF)",
-	"client|kill":     "filter=(ip:port|new-format=([ID client-id@2.8.12]|[normal_master_slave_pubsub=TYPE (NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)@2.8.12]|[USER username]|[ADDR ip:port]|[LADDR ip:port@6.2.0]|[SKIPME yes/no])...)",
+	"client|kill":     "filter=(ip:port@-2.8.12|new-format=([ID client-id@2.8.12]|[normal_master_slave_pubsub=TYPE (NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)@2.8.12]|[USER username]|[ADDR ip:port]|[LADDR ip:port@6.2.0]|[SKIPME yes/no])...)",
 	"client|list":     "[normal_master_replica_pubsub=TYPE (NORMAL|MASTER|REPLICA|PUBSUB)@5.0.0] [id=ID (client-id...)@6.2.0]",
 	"echo":            "message",
 	"hello":           "[arguments=(protover [username_password=AUTH (username password)] [SETNAME clientname])]",
@@ -249,6 +249,7 @@ var syntaxes = map[string]string{
 	"xtrim":                 "key trim=(strategy=(MAXLEN|MINID@6.2.0) [operator=(equal==|approximately=~)] threshold [LIMIT count@6.2.0])",
 	// ZanKV's own
 	"getnolock": "key", "setbitv2": "key offset value:integer", "bitclear": "key", "delifeq": "key value",
+	"plset":            "key_value=(key value)...",
 	"setifeq":          "key expected value [EX seconds]",
 	"stale.getversion": "key", "stale.getexpired": "key", "stale.hget.version": "key field", "stale.hgetall.expired": "key",
 	"stale.hmget.expired": "key field...",

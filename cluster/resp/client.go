@@ -99,16 +99,16 @@ func (c *conn) clientInfo([][]byte) {
 	c.end(r)
 }
 
-// clientList describes the node's connections, or those with certain ids.
+// clientList describes the node's connections, or those of a type, or with certain ids.
 func (c *conn) clientList(args [][]byte) {
-	ids, problem := parseClientList(args[2:])
+	ids, kind, problem := parseClientList(args[2:])
 	if problem != "" {
 		c.fail(problem)
 		return
 	}
 	var text strings.Builder
 	for _, other := range c.srv.connections() {
-		if ids == nil || slices.Contains(ids, other.id) {
+		if (ids == nil || slices.Contains(ids, other.id)) && (kind == "" || other.ofType(kind)) {
 			text.WriteString(other.line())
 			text.WriteByte('\n')
 		}
@@ -118,31 +118,25 @@ func (c *conn) clientList(args [][]byte) {
 	c.end(r)
 }
 
-// parseClientList reads TYPE <type> or ID <id> …; nil ids mean all.
-func parseClientList(args [][]byte) (ids []uint64, problem string) {
+// parseClientList reads TYPE <type> or ID <id> …; nil ids and an empty kind mean all.
+func parseClientList(args [][]byte) (ids []uint64, kind, problem string) {
 	switch {
 	case len(args) == 0:
-		return nil, ""
-	case len(args) == 2 && strings.EqualFold(string(args[0]), "type"):
-		switch t := strings.ToLower(string(args[1])); t {
-		case "normal":
-			return nil, ""
-		case "master", "replica", "slave", "pubsub":
-			return []uint64{}, ""
-		default:
-			return nil, "ERR Unknown client type '" + string(args[1]) + "'"
-		}
-	case len(args) > 1 && strings.EqualFold(string(args[0]), "id"):
+		return nil, "", ""
+	case len(args) == 2 && isWord(args[0], "type"):
+		kind, problem = clientType(string(args[1]))
+		return nil, kind, problem
+	case len(args) > 1 && isWord(args[0], "id"):
 		for _, a := range args[1:] {
 			n, ok := parseInt(a)
 			if !ok || n < 1 {
-				return nil, "ERR Invalid client ID"
+				return nil, "", "ERR Invalid client ID"
 			}
 			ids = append(ids, uint64(n))
 		}
-		return ids, ""
+		return ids, "", ""
 	}
-	return nil, command.ErrSyntax
+	return nil, "", command.ErrSyntax
 }
 
 // connections lists the open connections by id.
@@ -169,6 +163,9 @@ func (c *conn) line() string {
 		flags = strings.TrimPrefix(flags, "N") + "T"
 	}
 	c.mu.Unlock()
+	if c.watching.Load() {
+		flags = "O" + strings.TrimPrefix(flags, "N")
+	}
 	queued := c.queued.Load()
 	if queued >= 0 {
 		flags = "x" + strings.TrimPrefix(flags, "N")

@@ -14,8 +14,6 @@ import (
 func (s *Server) parameters() map[string]string {
 	number := func(n int) string { return strconv.Itoa(n) }
 	p := map[string]string{
-		"maxclients":                 number(s.opt.MaxClients),
-		"timeout":                    number(int(max(s.opt.IdleTimeout, 0) / time.Second)),
 		"proto-max-bulk-len":         number(s.opt.MaxBulk),
 		"client-query-buffer-limit":  number(s.opt.MaxQuery),
 		"maxmemory-clients":          strconv.FormatInt(s.opt.MemoryBudget, 10),
@@ -34,6 +32,8 @@ func (s *Server) parameters() map[string]string {
 		p["port"] = number(port)
 	}
 	s.mu.Unlock()
+	s.settings.add(p)
+	maps.Copy(p, limitParameters(&s.opt.Limits))
 	maps.Copy(p, s.opt.Config)
 	return p
 }

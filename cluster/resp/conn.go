@@ -58,11 +58,13 @@ type conn struct {
 
 	positions []int // scratch memory of keysOf
 
-	tx            transaction
-	spillFunc     func([]byte) error // spill, made once
-	spilled       bool               // a part of the reply that is next has been written
-	wait          *wait              // of a blocking command in work
-	round                            // what is in work
+	tx        transaction
+	spillFunc func([]byte) error // spill, made once
+	spilled   bool               // a part of the reply that is next has been written
+	wait      *wait              // of a blocking command in work
+	round                        // what is in work
+	trace
+	monitor       *monitor // MONITOR: what it is shown
 	spec          *command.Spec
 	specCalls     uint64
 	deferredReads int // reads that may wait behind writes in a round: see limitDeferred
@@ -75,10 +77,13 @@ type conn struct {
 	commands atomic.Uint64
 	blocked  atomic.Int64 // tick at which it began to wait in a blocking command, 0: it doesn't
 	queued   atomic.Int64 // commands behind MULTI, -1 without one
+	watching atomic.Bool  // MONITOR
+	killed   atomic.Bool  // CLIENT KILL
 	mu       struct {
 		sync.Mutex
 		name, libName, libVersion, user string
-		noEvict, noTouch, resp3         bool
+		ns                              string // the namespace it is bound to
+		noEvict, noTouch, resp3, authed bool
 		told                            chan<- command.UnblockHow // ends the wait of a blocked connection
 	}
 }
@@ -96,6 +101,7 @@ func newConn(s *Server, nc net.Conn, kind PortKind, namespace string) *conn {
 	c.lane1done = c.laneDone
 	c.active.Store(s.tick.Load())
 	c.queued.Store(-1)
+	c.mu.ns = namespace
 	return c
 }
 
@@ -122,6 +128,7 @@ func (c *conn) serve() {
 // parse runs the commands of the buffer, as far as they don't need to wait.
 func (c *conn) parse() error {
 	c.more = false
+	c.mark = c.srv.sinceStart()
 	c.argv = c.argv[:0]
 	c.lookUp()
 	for n := 0; !c.closing; n++ {
@@ -277,6 +284,10 @@ func (c *conn) write(b []byte) {
 		}
 		defer c.srv.budget.take(-int64(len(b)))
 	}
+	if c.monitor != nil {
+		c.monitor.writing.Lock()
+		defer c.monitor.writing.Unlock()
+	}
 	for len(b) > 0 && c.broken == nil {
 		chunk := b[:min(len(b), writeChunk)]
 		c.writing.Store(c.srv.tick.Load())
@@ -303,6 +314,7 @@ func (c *conn) account() {
 		c.srv.stats.called(c.spec, c.specCalls)
 		c.specCalls = 0
 	}
+	c.tally.flush()
 	c.srv.stats.add(&c.counts)
 	c.commands.Add(c.counts.commands)
 	c.counts = connCounts{}
@@ -312,6 +324,7 @@ func (c *conn) account() {
 func (c *conn) release() {
 	c.account()
 	c.nc.Close()
+	c.endMonitor()
 	c.endTransaction()
 	c.srv.budget.take(-c.mem.Load() - c.borrowed)
 	c.srv.forget(c)

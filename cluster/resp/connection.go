@@ -25,9 +25,16 @@ func init() {
 		"client|no-evict": (*conn).clientNoEvict, "client|no-touch": (*conn).clientNoTouch, "client|reply": (*conn).clientReply,
 		"xread": (*conn).xread, "xrange": (*conn).xrange, "wait": (*conn).waitReplicas, "waitaof": (*conn).waitDisk,
 		"multi": (*conn).multi, "exec": (*conn).exec, "discard": (*conn).discard, "watch": (*conn).watch,
-		"unwatch":       (*conn).unwatch,
-		"config|get":    (*conn).configGet,
-		"cluster|slots": (*conn).clusterSlots, "cluster|shards": (*conn).clusterShards, "cluster|nodes": (*conn).clusterNodes,
+		"unwatch":    (*conn).unwatch,
+		"config|get": (*conn).configGet, "config|set": (*conn).configSet, "config|resetstat": (*conn).configResetStat,
+		"slowlog|get": (*conn).slowlogGet, "slowlog|len": (*conn).slowlogLen, "slowlog|reset": (*conn).slowlogReset,
+		"latency|latest": (*conn).latencyLatest, "latency|history": (*conn).latencyHistory, "latency|reset": (*conn).latencyReset,
+		"latency|graph": (*conn).latencyGraph, "latency|doctor": (*conn).latencyDoctor, "latency|histogram": (*conn).latencyHistogram,
+		"client|kill": (*conn).clientKill, "client|pause": (*conn).clientPause, "client|unpause": (*conn).clientUnpause,
+		"client|getredir": (*conn).clientGetRedir, "monitor": (*conn).startMonitor, "role": (*conn).role, "acl|whoami": (*conn).aclWhoAmI,
+		"memory|stats": (*conn).memoryStats, "memory|doctor": (*conn).memoryDoctor, "memory|purge": (*conn).memoryPurge,
+		"memory|malloc-stats": (*conn).memoryMallocStats,
+		"cluster|slots":       (*conn).clusterSlots, "cluster|shards": (*conn).clusterShards, "cluster|nodes": (*conn).clusterNodes,
 		"cluster|myid": (*conn).clusterMyID, "cluster|keyslot": (*conn).clusterKeySlot, "cluster|info": (*conn).clusterInfo,
 		"cluster|countkeysinslot": (*conn).clusterCountKeys,
 	}
@@ -41,6 +48,8 @@ func init() {
 		for _, sub := range append([]*command.Spec{s}, s.Subcommands...) {
 			family, verb, _ := strings.Cut(sub.Name, "|")
 			switch h := byName[sub.Name]; {
+			case refusals[sub.Name] != "":
+				handlers[sub] = (*conn).refuseAlways
 			case h != nil:
 				handlers[sub] = h
 			case verb == "help":
@@ -133,6 +142,8 @@ func (c *conn) selectDB(args [][]byte) {
 		c.fail(command.ErrNotInteger)
 	case n != int64(int32(n)):
 		c.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
+	case n != 0 && c.kind == ClusterPort:
+		c.fail("ERR SELECT is not allowed in cluster mode")
 	case n != 0:
 		c.fail("ERR DB index is out of range")
 	default:
@@ -188,7 +199,7 @@ func (c *conn) authenticate(user string, password []byte) bool {
 	c.nsName, c.authed = user, true
 	c.lookUp()
 	c.mu.Lock()
-	c.mu.user = user
+	c.mu.user, c.mu.ns, c.mu.authed = user, user, true
 	c.mu.Unlock()
 	return true
 }
@@ -196,6 +207,7 @@ func (c *conn) authenticate(user string, password []byte) bool {
 // reset makes the connection as it was when new.
 func (c *conn) reset([][]byte) {
 	c.endTransaction()
+	c.endMonitor()
 	c.resp3, c.readonly, c.authed, c.reply = false, false, false, replyOn
 	if c.kind == SharedPort {
 		c.nsName = ""
@@ -203,6 +215,7 @@ func (c *conn) reset([][]byte) {
 	c.lookUp()
 	c.mu.Lock()
 	c.mu.name, c.mu.user, c.mu.resp3, c.mu.noEvict, c.mu.noTouch = "", "", false, false, false
+	c.mu.ns, c.mu.authed = c.nsName, false
 	c.mu.Unlock()
 	r := c.begin()
 	r.Status("RESET")

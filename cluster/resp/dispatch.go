@@ -14,18 +14,26 @@ func (c *conn) command(args [][]byte) {
 	if skip {
 		c.reply = replySkip
 	}
+	c.failed = false
 	spec, stale, problem := command.Resolve(args, &c.srv.opt.Limits)
+	if problem == "" && c.strict && spec.Flags&command.NoAuth == 0 {
+		problem = noAuth
+	}
+	if problem == "" {
+		problem = c.hooks(spec, args)
+	}
 	switch {
 	case problem != "":
 		c.refuseCommand(args, problem)
-	case c.strict && spec.Flags&command.NoAuth == 0:
-		c.refuseCommand(args, noAuth)
+		c.rejected(args)
 	case c.tx.open && !unqueued[spec]:
 		c.count(spec)
 		c.queueCommand(spec, args)
+		c.mark = c.srv.sinceStart()
 	default:
 		c.count(spec)
 		c.dispatch(spec, args, stale)
+		c.timed(spec, args)
 	}
 	if skip && c.reply == replySkip {
 		c.reply = replyOn
@@ -70,6 +78,14 @@ func (c *conn) begin() *command.Reply {
 func (c *conn) wanted() bool { return c.reply == replyOn || c.reply == replySkipOne }
 
 func (c *conn) end(r *command.Reply) {
+	from := 0
+	if r == &c.immed.Reply {
+		from = len(c.out) // what is ready is in the same buffer
+	}
+	if len(r.Buf) > from && r.Buf[from] == '-' {
+		c.failed = true
+		c.srv.stats.errors.add(r.Buf[from:])
+	}
 	switch {
 	case r != &c.immed.Reply:
 		c.queue[len(c.queue)-1].skip = !c.wanted()

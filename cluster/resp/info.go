@@ -12,11 +12,21 @@ import (
 // redisVersion is the Redis whose replies these are.
 const redisVersion = "7.2.0"
 
-// Sections of INFO in their order. The last one comes only when it is asked for, or with everything.
-var (
-	infoSections = []string{"server", "clients", "memory", "persistence", "stats", "replication", "raft", "cluster", "keyspace"}
-	infoExtra    = []string{"commandstats"}
-)
+// infoSections are INFO's sections in their order. Some come only when they are asked for, or with all of them.
+var infoSections = []string{
+	"server", "clients", "memory", "persistence", "stats", "replication", "raft", "cpu", "modules", "commandstats", "errorstats",
+	"latencystats", "cluster", "keyspace",
+}
+
+var infoOnDemand = map[string]bool{"commandstats": true, "latencystats": true}
+
+// title is a section's heading.
+func title(section string) string {
+	if section == "cpu" {
+		return "CPU"
+	}
+	return strings.ToUpper(section[:1]) + section[1:]
+}
 
 func (c *conn) info(args [][]byte) {
 	var text strings.Builder
@@ -24,7 +34,7 @@ func (c *conn) info(args [][]byte) {
 		if text.Len() > 0 {
 			text.WriteString("\r\n")
 		}
-		text.WriteString("# " + strings.ToUpper(section[:1]) + section[1:] + "\r\n")
+		text.WriteString("# " + title(section) + "\r\n")
 		for _, f := range c.infoFields(section) {
 			text.WriteString(f.Name + ":" + f.Value + "\r\n")
 		}
@@ -35,22 +45,25 @@ func (c *conn) info(args [][]byte) {
 }
 
 func wantedSections(args [][]byte) []string {
+	byDefault := func(section string) bool { return !infoOnDemand[section] }
+	wanted := make(map[string]bool)
 	if len(args) == 0 {
-		return infoSections
+		args = [][]byte{[]byte("default")}
 	}
-	all := slices.Concat(infoSections, infoExtra)
-	var wanted []string
 	for _, a := range args {
-		switch name := strings.ToLower(string(a)); {
-		case name == "default":
-			wanted = append(wanted, infoSections...)
-		case name == "all", name == "everything":
-			wanted = append(wanted, all...)
-		default:
-			wanted = append(wanted, name)
+		name := strings.ToLower(string(a))
+		for _, section := range infoSections {
+			switch name {
+			case "default":
+				wanted[section] = wanted[section] || byDefault(section)
+			case "all":
+				wanted[section] = wanted[section] || section != "modules"
+			case "everything", section:
+				wanted[section] = true
+			}
 		}
 	}
-	return slices.DeleteFunc(all, func(s string) bool { return !slices.Contains(wanted, s) })
+	return slices.DeleteFunc(slices.Clone(infoSections), func(s string) bool { return !wanted[s] })
 }
 
 // infoFields are the front end's own lines, then the backend's.
@@ -67,8 +80,14 @@ func (c *conn) infoFields(section string) []InfoField {
 		f = c.srv.infoStats()
 	case "cluster":
 		f = []InfoField{{"cluster_enabled", flag(c.kind == ClusterPort)}}
+	case "cpu":
+		f = infoCPU()
 	case "commandstats":
 		f = c.srv.infoCommands()
+	case "errorstats":
+		f = c.srv.infoErrors()
+	case "latencystats":
+		f = c.srv.infoLatencies()
 	}
 	return append(f, c.srv.backend.Info(c.ns, section)...)
 }
@@ -102,8 +121,8 @@ func (s *Server) infoServer(c *conn) []InfoField {
 func (s *Server) infoClients() []InfoField {
 	st := s.Stats()
 	return []InfoField{
-		{"connected_clients", strconv.Itoa(st.Clients)}, {"maxclients", strconv.Itoa(s.opt.MaxClients)},
-		{"blocked_clients", strconv.Itoa(st.Blocked)}, {"client_buffer_bytes", strconv.FormatInt(st.BufferBytes, 10)},
+		{"connected_clients", strconv.Itoa(st.Clients)}, {"maxclients", strconv.FormatInt(s.settings.maxClients.Load(), 10)},
+		{"blocked_clients", strconv.Itoa(st.Blocked)}, {"tracking_clients", "0"}, {"client_buffer_bytes", strconv.FormatInt(st.BufferBytes, 10)},
 	}
 }
 
@@ -144,21 +163,19 @@ func human(n uint64) string {
 
 func (s *Server) infoStats() []InfoField {
 	st := s.Stats()
+	commands, in, out := s.rates.perSecond()
+	errors, _ := s.stats.errors.counts()
+	kilobytes := func(perSecond float64) string { return strconv.FormatFloat(perSecond/1024, 'f', 2, 64) }
 	u := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	return []InfoField{
 		{"total_connections_received", u(st.Accepted)}, {"total_commands_processed", u(st.Commands)},
+		{"instantaneous_ops_per_sec", strconv.FormatFloat(commands, 'f', 0, 64)},
 		{"total_net_input_bytes", u(st.NetInBytes)}, {"total_net_output_bytes", u(st.NetOutBytes)},
+		{"instantaneous_input_kbps", kilobytes(in)}, {"instantaneous_output_kbps", kilobytes(out)},
+		{"evicted_keys", "0"}, {"evicted_clients", "0"}, {"total_error_replies", u(errors)},
 		{"rejected_connections", u(st.Rejected)}, {"idle_closed_connections", u(st.IdleClosed)},
 		{"client_output_buffer_limit_disconnections", u(st.StuckClosed + st.Dropped)}, {"protocol_errors", u(st.ProtocolErrors)},
 		{"forwarded_requests", u(st.Forwarded)}, {"forwarded_requests_lost", u(st.ForwardLost)},
 		{"forwarded_requests_served", u(st.Served)}, {"scan_cursors", strconv.Itoa(s.cursors.len())},
 	}
-}
-
-func (s *Server) infoCommands() (f []InfoField) {
-	for name, calls := range s.Stats().Calls {
-		f = append(f, InfoField{"cmdstat_" + name, "calls=" + strconv.FormatUint(calls, 10)})
-	}
-	slices.SortFunc(f, func(a, b InfoField) int { return strings.Compare(a.Name, b.Name) })
-	return f
 }

@@ -18,6 +18,7 @@ type call struct {
 	partition int
 	prefixed  bool     // the key came with its namespace in front
 	needed    bool     // the reply is looked at here, so it has to be whole
+	begun     int64    // see trace; 0: not yet said, negative: noted
 	isLarge   bool     // a read whose reply is passed on in parts when its turn comes
 	skip      bool     // CLIENT REPLY: the client wants no reply
 	args      [][]byte // memory for a part's own arguments
@@ -149,6 +150,13 @@ func (c *conn) finish() {
 	if c.open > 0 {
 		c.runLanes()
 	}
+	end := c.mark
+	if len(c.queue) > 0 {
+		end = c.srv.sinceStart()
+	}
+	if c.open > 0 { // a command that had to wait for this begins now
+		c.mark = end
+	}
 	biggest, held := 0, int64(0)
 	for _, k := range c.calls[:c.used] {
 		held += int64(len(k.Reply.Buf))
@@ -162,6 +170,7 @@ func (c *conn) finish() {
 	}
 	for _, k := range c.queue {
 		c.emit(k)
+		c.noteCall(k, end)
 		biggest = max(biggest, len(k.Reply.Buf))
 	}
 	c.endRound(biggest)

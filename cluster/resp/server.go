@@ -24,6 +24,14 @@ type Server struct {
 	cursors   cursors
 	scanJobs  atomic.Int64 // scans of tables in work
 	runID     string
+	settings  settings
+	slowFrom  atomic.Int64 // ns: what takes longer is looked at by slow
+	slowlog   slowlog
+	latency   latency
+	monitors  monitors
+	paused    pause
+	hooked    atomic.Uint32 // see hooks
+	rates     rates
 	started   time.Time
 
 	tick     atomic.Int64 // of tickEvery, counted by Run
@@ -50,6 +58,9 @@ func New(opt Options) (*Server, error) {
 	s.started = s.now()
 	s.budget.limit = opt.MemoryBudget
 	s.stats.init()
+	s.settings.init(&opt)
+	s.applySettings()
+	s.paused.changed = make(chan struct{})
 	s.cursors.init(opt.MaxCursors)
 	s.mu.conns = make(map[uint64]*conn)
 	s.mu.listeners = make(map[net.Listener]struct{})
@@ -126,7 +137,7 @@ func (s *Server) unlisten(ln net.Listener) {
 func (s *Server) accept(nc net.Conn, kind PortKind, namespace string) {
 	c := newConn(s, nc, kind, namespace)
 	s.mu.Lock()
-	full := len(s.mu.conns) >= s.opt.MaxClients
+	full := int64(len(s.mu.conns)) >= s.settings.maxClients.Load()
 	if s.stopping.Load() || full {
 		s.mu.Unlock()
 		s.turnAway(nc, full)
@@ -171,6 +182,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 			s.sweep(s.tick.Add(1))
+			s.rates.sample(s)
 			s.forwarder.expire(s.now())
 		}
 	}
@@ -178,7 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // sweep looks at every connection.
 func (s *Server) sweep(tick int64) {
-	idle := int64(s.opt.IdleTimeout / tickEvery)
+	idle := s.settings.idleTimeout.Load() / int64(tickEvery)
 	stuck := max(int64(s.opt.OutputTimeout/tickEvery), 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,7 +200,7 @@ func (s *Server) sweep(tick int64) {
 		case since > 0 && tick-since > stuck:
 			s.stats.stuck.Add(1)
 			c.nc.SetDeadline(time.Unix(1, 0))
-		case since == 0 && idle > 0 && tick-c.active.Load() > idle:
+		case since == 0 && idle > 0 && !c.watching.Load() && tick-c.active.Load() > idle:
 			s.stats.idle.Add(1)
 			c.nc.SetReadDeadline(time.Unix(1, 0))
 		}

@@ -13,22 +13,39 @@ type stats struct {
 	blocked                                                  atomic.Int64
 	forwarded, forwardLost, served                           atomic.Uint64
 
-	calls map[*command.Spec]*atomic.Uint64 // its keys never change
+	specs  map[*command.Spec]*specStats // its keys never change
+	errors errorStats
+}
+
+// specStats are the figures of one command.
+type specStats struct {
+	calls, rejected, failed atomic.Uint64
+	nanos, timed            atomic.Uint64 // of the calls that were timed: see trace
+	times                   histogram
+}
+
+func (s *specStats) reset() {
+	for _, n := range [...]*atomic.Uint64{&s.calls, &s.rejected, &s.failed, &s.nanos, &s.timed} {
+		n.Store(0)
+	}
+	for i := range s.times {
+		s.times[i].Store(0)
+	}
 }
 
 func (s *stats) init() {
-	s.calls = make(map[*command.Spec]*atomic.Uint64)
+	s.specs = make(map[*command.Spec]*specStats)
 	for _, spec := range command.All() {
-		s.calls[spec] = new(atomic.Uint64)
+		s.specs[spec] = new(specStats)
 		for _, sub := range spec.Subcommands {
-			s.calls[sub] = new(atomic.Uint64)
+			s.specs[sub] = new(specStats)
 		}
 	}
 }
 
 func (s *stats) called(spec *command.Spec, n uint64) {
 	if n > 0 {
-		s.calls[spec].Add(n)
+		s.specs[spec].calls.Add(n)
 	}
 }
 
@@ -40,7 +57,21 @@ func (s *stats) add(c *connCounts) {
 	}
 }
 
-// Stats are a server's counters since it was made, and gauges.
+// reset is CONFIG RESETSTAT. Connections and clients that wait are gauges, and stay.
+func (s *stats) reset() {
+	for _, n := range [...]*atomic.Uint64{
+		&s.accepted, &s.rejected, &s.idle, &s.stuck, &s.dropped, &s.protocolErrors, &s.commands, &s.netIn, &s.netOut,
+		&s.forwarded, &s.forwardLost, &s.served,
+	} {
+		n.Store(0)
+	}
+	for _, of := range s.specs {
+		of.reset()
+	}
+	s.errors.reset()
+}
+
+// Stats are a server's counters since it was made, or since CONFIG RESETSTAT, and gauges.
 type Stats struct {
 	Clients        int    // connections now
 	Blocked        int    // of these, in a blocking command
@@ -73,8 +104,8 @@ func (s *Server) Stats() Stats {
 		BufferBytes: s.budget.used.Load(), Forwarded: s.stats.forwarded.Load(), ForwardLost: s.stats.forwardLost.Load(),
 		Served: s.stats.served.Load(), Calls: make(map[string]uint64),
 	}
-	for spec, n := range s.stats.calls {
-		if n := n.Load(); n > 0 {
+	for spec, of := range s.stats.specs {
+		if n := of.calls.Load(); n > 0 {
 			st.Calls[spec.Name] = n
 		}
 	}
