@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"slices"
@@ -80,4 +81,9 @@ func movedTo(slot int, leader Node) string {
 
 func wrongArity(name string) string {
 	return fmt.Sprintf("ERR wrong number of arguments for '%s' command", name)
+}
+
+// wrongSubcommand is what a subcommand gets that has more arguments than any of its forms.
+func wrongSubcommand(args [][]byte) string {
+	return fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", args[1], bytes.ToUpper(args[0]))
 }

@@ -146,7 +146,7 @@ func (c *conn) clientPause(args [][]byte) {
 	all := true
 	switch {
 	case len(args) > 4:
-		c.fail(command.ErrSyntax)
+		c.fail(wrongSubcommand(args))
 		return
 	case len(args) == 4 && isWord(args[3], "write"):
 		all = false

@@ -29,9 +29,9 @@ type setting struct {
 }
 
 var settable = map[string]setting{
-	"slowlog-log-slower-than":   {func(s *settings) *atomic.Int64 { return &s.slowlogSlowerThan }, 1, -1, math.MaxInt64 / 1000},
+	"slowlog-log-slower-than":   {func(s *settings) *atomic.Int64 { return &s.slowlogSlowerThan }, 1, -1, math.MaxInt64},
 	"slowlog-max-len":           {func(s *settings) *atomic.Int64 { return &s.slowlogMaxLen }, 1, 0, 1 << 20},
-	"latency-monitor-threshold": {func(s *settings) *atomic.Int64 { return &s.latencyThreshold }, 1, 0, math.MaxInt64 / 1000000},
+	"latency-monitor-threshold": {func(s *settings) *atomic.Int64 { return &s.latencyThreshold }, 1, 0, math.MaxInt64},
 	"maxclients":                {func(s *settings) *atomic.Int64 { return &s.maxClients }, 1, 1, math.MaxUint32},
 	"timeout":                   {func(s *settings) *atomic.Int64 { return &s.idleTimeout }, int64(time.Second), 0, math.MaxInt32},
 }
@@ -54,10 +54,10 @@ func (s *settings) add(parameters map[string]string) {
 func (s *Server) applySettings() {
 	from := int64(math.MaxInt64) // ns from which on a command is looked at
 	if micros := s.settings.slowlogSlowerThan.Load(); micros >= 0 {
-		from = micros * 1000
+		from = min(micros, math.MaxInt64/1000) * 1000
 	}
 	if ms := s.settings.latencyThreshold.Load(); ms > 0 {
-		from = min(from, ms*1e6)
+		from = min(from, min(ms, math.MaxInt64/1000000)*1000000)
 	}
 	s.slowFrom.Store(from)
 	s.slowlog.trim(int(s.settings.slowlogMaxLen.Load()))
@@ -80,7 +80,7 @@ func (c *conn) configSet(args [][]byte) {
 
 func (s *Server) parseSettings(args [][]byte) (values map[string]int64, problem string) {
 	if len(args)%2 != 0 {
-		return nil, wrongArity("config|set")
+		return nil, command.ErrSyntax
 	}
 	known := s.parameters()
 	values = make(map[string]int64)

@@ -118,6 +118,10 @@ func redacted(spec *command.Spec, args [][]byte) [][]byte {
 
 func (c *conn) slowlogGet(args [][]byte) {
 	n := int64(slowShown)
+	if len(args) > 3 {
+		c.fail(wrongSubcommand(args))
+		return
+	}
 	if len(args) > 2 {
 		var ok bool
 		if n, ok = parseInt(args[2]); !ok || n < -1 {

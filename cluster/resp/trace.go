@@ -121,10 +121,10 @@ func named(args [][]byte) *command.Spec {
 
 // slow has a slow command logged, and counted as a latency event.
 func (s *Server) slow(c *conn, spec *command.Spec, ns int64, args [][]byte) {
-	if from := s.settings.slowlogSlowerThan.Load(); from >= 0 && ns >= from*1000 && spec.Flags&command.SkipSlowlog == 0 {
+	if from := s.settings.slowlogSlowerThan.Load(); from >= 0 && ns/1000 >= from && spec.Flags&command.SkipSlowlog == 0 {
 		s.slowlog.add(c, spec, ns, args, int(s.settings.slowlogMaxLen.Load()))
 	}
-	if from := s.settings.latencyThreshold.Load(); from > 0 && ns >= from*1e6 {
+	if from := s.settings.latencyThreshold.Load(); from > 0 && ns/1e6 >= from {
 		event := "command"
 		if spec.Flags&command.Fast != 0 {
 			event = "fast-command"
