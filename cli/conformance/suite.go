@@ -37,21 +37,24 @@ func Run(t *testing.T, ours, oracle Target, seed uint64) {
 // RunBrief is Run for a target on which each write costs a disk's sync: all cases and all differences, a short random part, and none of
 // the long products.
 func RunBrief(t *testing.T, ours, oracle Target, seed uint64) {
-	t.Run("cases", func(t *testing.T) {
-		p := &pair{tb: t, ours: ours, oracle: oracle}
-		for _, f := range families {
-			for _, name := range f.names() {
-				p.reset()
-				for _, line := range f.cases[name] {
-					p.line(line)
-				}
-			}
-		}
-	})
+	t.Run("cases", func(t *testing.T) { allCases(t, ours, oracle) })
 	t.Run("descriptions", func(t *testing.T) { descriptions(t, ours, oracle) })
 	t.Run("differences", func(t *testing.T) { differences(t, ours, oracle) })
 	t.Run("expiry passes", func(t *testing.T) { expiryPasses(t, ours, oracle) })
-	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed, 2) })
+	t.Run("random", func(t *testing.T) { random(t, ours, oracle, seed, 3) })
+}
+
+// allCases runs the cases of all families.
+func allCases(t *testing.T, ours, oracle Target) {
+	p := &pair{tb: t, ours: ours, oracle: oracle}
+	for _, f := range families {
+		for _, name := range f.names() {
+			p.reset()
+			for _, line := range f.cases[name] {
+				p.line(line)
+			}
+		}
+	}
 }
 
 // descriptions compares COMMAND INFO and COMMAND GETKEYS's opinion of every command that both know: arity, flags, keys,
