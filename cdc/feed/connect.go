@@ -50,7 +50,7 @@ type trial struct {
 	round   []error   // why each of this round failed
 	since   time.Time // when the first failure was since something came
 	rounds  int       // whole rounds since something came
-	refused int       // of those in a row, in which every replica answered, and none could serve
+	refused int       // of those in a row, in which every replica answered, and none could serve, nor will
 }
 
 // succeeded forgets what failed, as something came.
@@ -171,7 +171,7 @@ func (r *Reader) endRound() error {
 	t := &r.trial
 	problem := refusal(t.round)
 	t.refused++
-	if problem == nil {
+	if problem == nil || r.passes(problem) {
 		t.refused = 0
 	}
 	if t.refused >= refusals {
@@ -191,6 +191,12 @@ func (r *Reader) endRound() error {
 	case <-r.ctx.Done():
 		return r.ctx.Err()
 	}
+}
+
+// passes says whether a problem that every replica has with the reader's position ends by itself. Something came up to that position, so it was
+// committed; after a restart of all replicas none has applied it again until one of them leads, which may take longer than some rounds.
+func (r *Reader) passes(problem *Error) bool {
+	return r.begun && (problem.Kind == Ahead || problem.Kind == Elsewhere)
 }
 
 // refusal is what to tell the user if nothing changes: one of the problems, if every replica of the round named one.

@@ -227,6 +227,56 @@ func TestNeverAheadOfApply(t *testing.T) {
 	fails(t, open(t, c, feed.AfterPosition(event.Position{Term: 2, Index: 25}), true), feed.Ahead)
 }
 
+// When a whole cluster starts again, what its last leader had applied is in the log, but nobody knows yet that it is committed. Who has read it waits,
+// however often all replicas say that it is beyond them.
+func TestAheadOfAllForAWhile(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Fill(2, 30)
+	c := feedtest.NewCell(t, h, 2)
+	r := open(t, c, feed.Earliest(), true)
+	all := h.Stamps()
+	same(t, collect(t, r, len(all)), all)
+	for _, n := range c.Nodes {
+		n.Stop()
+		n.Replica.Hold(20)
+		n.Start(n.Address)
+	}
+	tried := func() (n int64) {
+		for _, node := range c.Nodes {
+			n += node.Streams()
+		}
+		return n
+	}
+	before := tried()
+	next := make(chan error, 1)
+	go func() {
+		for {
+			item, err := r.Next()
+			if err != nil || item.Event != nil {
+				next <- err
+				return
+			}
+		}
+	}()
+	for tried() < before+14 { // seven rounds
+		select {
+		case err := <-next:
+			t.Fatalf("it gave up: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	h.Fill(3, 1)
+	for _, n := range c.Nodes {
+		n.Replica.Hold(0)
+	}
+	if err := <-next; err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.Position(); got != h.Stamps()[len(all)].Position {
+		t.Fatalf("it went on with %s, want %s", got, h.Stamps()[len(all)].Position)
+	}
+}
+
 func TestEmptyPartition(t *testing.T) {
 	c := feedtest.NewCell(t, feedtest.NewHistory(), 1)
 	for _, from := range []feed.From{feed.Earliest(), feed.Latest(), feed.AtTime(time.Unix(5, 0)), feed.After(event.Position{}, event.Chain{})} {
