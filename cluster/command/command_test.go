@@ -65,7 +65,7 @@ func TestSpecs(t *testing.T) {
 		switch {
 		case s.Scope == command.ScopeConnection != (s.Run == nil):
 			t.Errorf("%s: a command is either the front end's or can be run", s.Name)
-		case s.Scope == command.ScopeKeys != (s.FirstKey > 0 || s.NumKeys > 0 || s.MoreKeys != nil) && s.Name != "watch":
+		case s.Scope == command.ScopeKeys && s.FirstKey == 0 && s.NumKeys == 0 && s.MoreKeys == nil:
 			t.Errorf("%s: scope %d, first key %d", s.Name, s.Scope, s.FirstKey)
 		case s.Run != nil && (s.Flags&command.Write != 0) == (s.Flags&command.ReadOnly != 0):
 			t.Errorf("%s: neither a read nor a write", s.Name)

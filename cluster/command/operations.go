@@ -42,7 +42,7 @@ var operations = []*Spec{
 	containerSpec("acl", "6.0.0", "Commands about users: they are namespaces.",
 		serverSpec("acl|whoami", 2, NoScript|Loading|Stale, "6.0.0", "O(1)", "Returns the connection's user."),
 	),
-	serverSpec("monitor", 1, adminFlags, "1.0.0", "", "Shows the commands that the node gets, until the connection ends."),
+	serverSpec("monitor", 1, adminFlags, "1.0.0", "O(1)", "Shows the commands that the node gets, until the connection ends."),
 	fastAdmin(serverSpec("role", 1, NoScript|Loading|Stale|Fast, "2.8.12", "O(1)", "Returns the node's role, which is master: replication is within the cluster.")),
 
 	serverSpec("save", 1, Admin|NoScript|NoAsyncLoading|NoMulti, "1.0.0", "O(1)", "Refused: each write is on disk when it is answered."),

@@ -139,7 +139,7 @@ func (n *Node) openReplica(ns *namespace, number int, p *meta.Placement) error {
 		Fatal:        n.fail,
 		ReadQuorum:   ns.config.ReadQuorum, Unsynced: ns.meta.OptimizedFsync,
 		Retention: n.retention(&ns.meta),
-		Limits:    &n.opts.Limits, SinglePartition: len(ns.replicas) == 1, HashTags: ns.meta.PartitionHash == meta.HashCRC16,
+		Limits:    &n.opts.Limits, MaxEventBytes: n.opts.Limits.Event, SinglePartition: len(ns.replicas) == 1, HashTags: ns.meta.PartitionHash == meta.HashCRC16,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", id, err)

@@ -73,13 +73,15 @@ type CommandLimits struct {
 	MaxBitOffset int64 `json:"max_bit_offset"`
 	// MaxKeys is how many keys KEYS looks at, 100000.
 	MaxKeys int `json:"max_keys"`
+	// MaxEventBytes is how large one change event may be, and so what a command may change at once, 64 MiB.
+	MaxEventBytes int `json:"max_event_bytes"`
 }
 
 func defaultLimits() CommandLimits {
 	l := command.DefaultLimits
 	return CommandLimits{
 		MaxKeyBytes: l.Key, MaxSubKeyBytes: l.SubKey, MaxValueBytes: l.Value, MaxBatch: l.Batch, MaxPFAdd: l.PFAdd,
-		MaxScanCount: l.ScanCount, MaxBitOffset: l.BitOffset, MaxKeys: l.Keys,
+		MaxScanCount: l.ScanCount, MaxBitOffset: l.BitOffset, MaxKeys: l.Keys, MaxEventBytes: l.Event,
 	}
 }
 
@@ -87,7 +89,7 @@ func defaultLimits() CommandLimits {
 func (l *CommandLimits) Limits() command.Limits {
 	return command.Limits{
 		Key: l.MaxKeyBytes, SubKey: l.MaxSubKeyBytes, Value: l.MaxValueBytes, Batch: l.MaxBatch, PFAdd: l.MaxPFAdd,
-		ScanCount: l.MaxScanCount, BitOffset: l.MaxBitOffset, Keys: l.MaxKeys,
+		ScanCount: l.MaxScanCount, BitOffset: l.MaxBitOffset, Keys: l.MaxKeys, Event: l.MaxEventBytes,
 	}
 }
 
