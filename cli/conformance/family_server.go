@@ -3,7 +3,8 @@ package conformance
 // servers are commands about commands. Those about the server itself, and about connections, need a real one: cluster/resp compares its
 // own with Redis.
 var servers = family{
-	name: "server",
+	name:  "server",
+	newer: []string{"waitaof"},
 	cases: map[string][]string{
 		"getkeys": {
 			`command getkeys get a`, `command getkeys mset a 1 b 2`, `command getkeys mset a 1 b`, `command getkeys ping`, `command getkeys nosuch a`, `command getkeys get`,

@@ -173,7 +173,7 @@ var syntaxes = map[string]string{
 	"type":            "key",
 	"unlink":          "key...",
 	"wait":            "numreplicas timeout:integer",
-	"waitaof":         "numlocal numreplicas timeout:integer",
+	"waitaof":         "numlocal:integer numreplicas timeout:integer",
 	// geo
 	"geoadd":               "key [condition=(NX|XX)@6.2.0] [change=CH@6.2.0] longitude_latitude_member=(longitude latitude member)...",
 	"geodist":              "key member1 member2 [unit=(M|KM|FT|MI)]",
