@@ -20,8 +20,10 @@ type family struct {
 	// templates are separated by bars; see generator. domains has what its placeholders stand for where that isn't what the shared
 	// table says, options those placeholders that stand for none or several words.
 	templates string
-	domains   map[byte][]string
-	options   string
+	// alone: its lines aren't mixed with other families'.
+	alone   bool
+	domains map[byte][]string
+	options string
 }
 
 // families are all, in the order in which they run. They are put together at the start, as their checks use them.

@@ -2,7 +2,9 @@ package conformance
 
 import "strings"
 
-var sorts = family{name: "sort", cases: sortCases, templates: sortTemplates, domains: sortDomains, options: "lo", differences: sortDifferences}
+// sorts aren't mixed with others: in Redis 7.0 a score that is out of range, in whatever command, makes a later SORT say that scores can't be
+// converted (it doesn't clear errno before strtod).
+var sorts = family{name: "sort", alone: true, cases: sortCases, templates: sortTemplates, domains: sortDomains, options: "lo", differences: sortDifferences}
 
 var sortCases = map[string][]string{
 	"numbers": {
