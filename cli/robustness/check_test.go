@@ -201,3 +201,94 @@ func TestChecksum(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestCheckQueues(t *testing.T) {
+	c := NewCollections(NewWorkload(1, 0, nil), 1)
+	c.queues[0] = queue{pushed: []int{1, 5, 9}, maybe: []int{3, 7}}
+	for list, want := range map[string]bool{
+		"1 5 9": true, "1 3 5 7 9": true, "1 5 9 3": true, "3 1 5 9": true,
+		"1 9": false, "5 1 9": false, "1 5 5 9": false, "1 3 5 3 9": false, "1 5 8 9": false, "1 5 9 9": false, "": false,
+	} {
+		content := map[string]Entry{queueKey(0): {Value: collected("list", strings.Fields(list))}}
+		if err := c.CheckQueues(content); (err == nil) != want {
+			t.Errorf("%s: %v", list, err)
+		}
+	}
+}
+
+func TestCheckJobs(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(*jobs, map[string]Entry)
+		want  bool
+	}{
+		"as it should be":           {func(*jobs, map[string]Entry) {}, true},
+		"an unknown push came":      {func(j *jobs, _ map[string]Entry) { j.maybe[9], j.taken[9] = true, 1 }, true},
+		"one on its way":            {func(j *jobs, _ map[string]Entry) { delete(j.taken, 1); j.unknown = 1 }, true},
+		"lost":                      {func(j *jobs, _ map[string]Entry) { delete(j.taken, 1) }, false},
+		"taken twice":               {func(j *jobs, _ map[string]Entry) { j.taken[1] = 2 }, false},
+		"taken and left":            {func(j *jobs, _ map[string]Entry) { j.taken[2] = 1 }, false},
+		"done and left":             {func(j *jobs, c map[string]Entry) { c[doneKey(0)] = Entry{Value: `"3" "2"`} }, false},
+		"done twice":                {func(j *jobs, c map[string]Entry) { c[doneKey(0)] = Entry{Value: `"3" "3"`} }, false},
+		"never pushed":              {func(j *jobs, _ map[string]Entry) { j.taken[9] = 1 }, false},
+		"seen done, and isn't":      {func(j *jobs, c map[string]Entry) { delete(c, doneKey(0)); j.unknown = 9 }, false},
+		"left of an unknown push":   {func(j *jobs, c map[string]Entry) { j.maybe[9] = true; c[jobKey(4)] = Entry{Value: `"9"`} }, true},
+		"something else is left":    {func(j *jobs, c map[string]Entry) { c[jobKey(4)] = Entry{Value: `"x"`} }, false},
+		"a number that wasn't seen": {func(j *jobs, c map[string]Entry) { c[jobKey(4)] = Entry{Value: `"9"`} }, false},
+	} {
+		j := newJobs()
+		j.pushed, j.taken, j.moved = map[int]bool{1: true, 2: true, 3: true}, map[int]int{1: 1}, map[int]bool{3: true}
+		content := map[string]Entry{jobKey(0): {Value: `"2"`}, doneKey(0): {Value: `"3"`}}
+		test.spoil(j, content)
+		if err := j.check(content); (err == nil) != test.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A feed in which the sides of a pair are apart, or of which one is missing, is refused.
+func TestPairsInTheFeed(t *testing.T) {
+	side := func(n int, hash bool, group, seq, of uint32, value string) event.Line {
+		text, h := pairKeys(n)
+		l := event.Line{Seq: seq, Of: of, Mutation: event.Mutation{Key: []byte(text), Value: []byte(value), Group: group}}
+		if hash {
+			l.Mutation = event.Mutation{Key: []byte(h), Group: group, Elements: []event.Element{{Value: []byte(value)}}}
+		}
+		return l
+	}
+	other := event.Line{Seq: 0, Of: 1, Mutation: event.Mutation{Key: []byte("other")}}
+	for name, test := range map[string]struct {
+		lines []event.Line
+		want  bool
+	}{
+		"together":         {[]event.Line{other, side(1, false, 3, 0, 2, "7"), side(1, true, 3, 1, 2, "7"), other}, true},
+		"another group":    {[]event.Line{side(1, false, 3, 0, 2, "7"), side(1, true, 4, 1, 2, "7")}, false},
+		"another value":    {[]event.Line{side(1, false, 3, 0, 2, "7"), side(1, true, 3, 1, 2, "8")}, false},
+		"another pair":     {[]event.Line{side(1, false, 3, 0, 2, "7"), side(2, true, 3, 1, 2, "7")}, false},
+		"another event":    {[]event.Line{side(1, false, 3, 0, 1, "7"), side(1, true, 3, 0, 1, "7")}, false},
+		"only the string":  {[]event.Line{side(1, false, 3, 0, 1, "7")}, false},
+		"only the hash":    {[]event.Line{side(1, true, 3, 0, 1, "7")}, false},
+		"two of one side":  {[]event.Line{side(1, false, 3, 0, 3, "7"), side(1, false, 3, 1, 3, "7"), side(1, true, 3, 2, 3, "7")}, false},
+		"two of the other": {[]event.Line{side(1, false, 3, 0, 3, "7"), side(1, true, 3, 1, 3, "7"), side(1, true, 3, 2, 3, "7")}, false},
+	} {
+		var h halves
+		var err error
+		for i := range test.lines {
+			if err == nil {
+				err = h.line(&test.lines[i])
+			}
+		}
+		if (err == nil) != test.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	text, hash := pairKeys(2)
+	for value, want := range map[string]bool{"7": true, "8": false} {
+		content := map[string]Entry{text: {Value: "7"}, hash: {Value: collected("hash", []string{joined(pairField, value)})}}
+		if err := checkPairs(content); (err == nil) != want {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	if checkPairs(map[string]Entry{text: {Value: "7"}}) == nil || checkPairs(map[string]Entry{hash: {Value: "7"}}) == nil {
+		t.Error("one side alone was taken")
+	}
+}

@@ -2,11 +2,13 @@ package robustness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -17,7 +19,17 @@ type Collections struct {
 	*Workload
 	// queues are, by client, the numbers that were pushed to its list for certain, and those that may have been.
 	queues []queue
+	jobs   *jobs
+
+	tally struct {
+		sync.Mutex
+		lines map[string]*tally // by line of mixes
+		wrong []error           // what must not have been
+	}
 }
+
+// tally is how often a line was answered with something, with nil or an error of the state's, and not at all.
+type tally struct{ succeeded, replied, failed int }
 
 type queue struct {
 	pushed, maybe []int
@@ -25,21 +37,24 @@ type queue struct {
 
 // NewCollections shares a workload's clients' way to connect, and its account of troubles.
 func NewCollections(w *Workload, clients int) *Collections {
-	return &Collections{Workload: w, queues: make([]queue, clients)}
+	c := &Collections{Workload: w, queues: make([]queue, clients), jobs: newJobs()}
+	c.tally.lines = map[string]*tally{}
+	for _, line := range mixes {
+		c.tally.lines[line] = &tally{}
+	}
+	return c
 }
+
+// takers is how many more clients wait for jobs.
+const takers = 3
 
 // Run runs the clients until ctx is done.
 func (c *Collections) Run(ctx context.Context) {
-	done := make(chan struct{})
-	for i := range c.queues {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			c.client(ctx, i)
-		}()
+	var wg sync.WaitGroup
+	for i := range len(c.queues) + takers {
+		wg.Go(func() { c.client(ctx, i) })
 	}
-	for range c.queues {
-		<-done
-	}
+	wg.Wait()
 }
 
 func (c *Collections) client(ctx context.Context, id int) {
@@ -47,11 +62,26 @@ func (c *Collections) client(ctx context.Context, id int) {
 	s.connect()
 	defer func() { s.client.Close() }()
 	for n := 0; ctx.Err() == nil; n++ {
-		if n%4 == 0 {
+		switch {
+		case id >= len(c.queues):
+			c.jobs.take(s)
+		case n%4 == 0:
 			c.push(s, n)
-		} else {
-			s.mixed()
+		case n%8 == 1:
+			c.jobs.offer(s, id*1_000_000+n)
+		case n%8 == 3:
+			c.wrong(s.pair())
+		default:
+			c.mixed(s)
 		}
+	}
+}
+
+func (c *Collections) wrong(err error) {
+	if err != nil {
+		c.tally.Lock()
+		defer c.tally.Unlock()
+		c.tally.wrong = append(c.tally.wrong, err)
 	}
 }
 
@@ -84,29 +114,27 @@ func (c *Collections) push(s *session, n int) {
 
 func queueKey(id int) string { return fmt.Sprintf("q:{%d}", id) }
 
-// CheckQueues checks content for the numbers that were pushed: each that was acknowledged once and in order, none that was refused.
+// CheckQueues checks content for the numbers that were pushed: each that was acknowledged once and in order, none twice, and none that was refused. One
+// of unknown outcome may have come late.
 func (c *Collections) CheckQueues(content map[string]Entry) error {
 	for id, q := range c.queues {
-		var got []int
+		var certain []int
+		seen := map[int]bool{}
 		for _, item := range strings.Fields(content[queueKey(id)].Value) {
 			n, err := strconv.Atoi(strings.Trim(item, `"`))
 			if err != nil {
 				return fmt.Errorf("robustness: list %s: item %s", queueKey(id), item)
 			}
-			got = append(got, n)
-		}
-		if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
-			return fmt.Errorf("robustness: list %s is out of order, or has items twice: %d", queueKey(id), got)
-		}
-		for _, n := range q.pushed {
-			if _, ok := slices.BinarySearch(got, n); !ok {
-				return fmt.Errorf("robustness: an acknowledged push is lost: RPUSH %s %d: %d", queueKey(id), n, got)
+			if seen[n] {
+				return fmt.Errorf("robustness: list %s has %d twice", queueKey(id), n)
+			}
+			seen[n] = true
+			if !slices.Contains(q.maybe, n) {
+				certain = append(certain, n)
 			}
 		}
-		for _, n := range got {
-			if !slices.Contains(q.pushed, n) && !slices.Contains(q.maybe, n) {
-				return fmt.Errorf("robustness: list %s has %d, which was refused or never pushed", queueKey(id), n)
-			}
+		if !slices.Equal(certain, q.pushed) {
+			return fmt.Errorf("robustness: list %s has %d, and what was acknowledged are %d", queueKey(id), certain, q.pushed)
 		}
 	}
 	return nil
@@ -126,25 +154,76 @@ var mixes = []string{
 }
 
 // mixed sends one such line, or a few as a transaction.
-func (s *session) mixed() {
+func (c *Collections) mixed(s *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
 	defer cancel()
+	var sent []redis.Cmder
+	var lines []string
 	var err error
 	if s.rng.IntN(5) > 0 {
-		err = s.client.redis.Do(ctx, s.drawn()...).Err()
+		line, args := s.drawn()
+		cmd := s.client.redis.Do(ctx, args...)
+		err = cmd.Err()
+		sent, lines = append(sent, cmd), append(lines, line)
 	} else {
 		_, err = s.client.redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			for range 2 + s.rng.IntN(3) {
-				p.Do(ctx, s.drawn()...)
+				line, args := s.drawn()
+				sent, lines = append(sent, p.Do(ctx, args...)), append(lines, line)
 			}
 			return nil
 		})
 	}
-	if err == nil || replied(err) {
-		s.count()
-		return
+	c.count(sent, lines)
+	if err != nil && replied(err) {
+		err = nil
 	}
-	s.moveOn(err)
+	s.answered(err)
+}
+
+// count keeps account of what lines were answered.
+func (c *Collections) count(sent []redis.Cmder, lines []string) {
+	c.tally.Lock()
+	defer c.tally.Unlock()
+	for i, cmd := range sent {
+		t := c.tally.lines[lines[i]]
+		switch err := cmd.Err(); {
+		case err == nil:
+			t.succeeded++
+		case replied(err):
+			t.replied++
+		default:
+			t.failed++
+			if strings.HasPrefix(err.Error(), "ERR ") || strings.HasPrefix(err.Error(), "EXECABORT") || strings.HasPrefix(err.Error(), "CROSSSLOT") {
+				c.tally.wrong = append(c.tally.wrong, fmt.Errorf("robustness: %v: %w", cmd.Args(), err))
+			}
+		}
+	}
+}
+
+// Check holds what clients know against content: queues, jobs and pairs. And it wants that each line was of use, and none met an error
+// that no state explains.
+func (c *Collections) Check(content map[string]Entry) error {
+	errs := append([]error{c.CheckQueues(content), c.jobs.check(content), checkPairs(content)}, c.tally.wrong[:min(10, len(c.tally.wrong))]...)
+	for line, t := range c.tally.lines {
+		if t.succeeded == 0 {
+			errs = append(errs, fmt.Errorf("robustness: %s never succeeded: %+v", line, *t))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Summary tells how much was done.
+func (c *Collections) Summary() string {
+	var all tally
+	least, rare := "", 1<<30
+	for line, t := range c.tally.lines {
+		all.succeeded, all.replied, all.failed = all.succeeded+t.succeeded, all.replied+t.replied, all.failed+t.failed
+		if t.succeeded < rare {
+			least, rare = line, t.succeeded
+		}
+	}
+	return fmt.Sprintf("%d lines on all types succeeded, %d were answered with nil or an error, %d weren't answered; the rarest success, %d times, is %s\njobs: %s", all.succeeded, all.replied, all.failed, rare, least, c.jobs)
 }
 
 // replied says whether an error is what Redis itself would have said of the state: no trouble.
@@ -158,9 +237,9 @@ func replied(err error) bool {
 }
 
 // drawn fills in a line.
-func (s *session) drawn() []any {
-	var args []any
-	for i, word := range strings.Fields(mixes[s.rng.IntN(len(mixes))]) {
+func (s *session) drawn() (line string, args []any) {
+	line = mixes[s.rng.IntN(len(mixes))]
+	for i, word := range strings.Fields(line) {
 		for strings.Contains(word, "%d") {
 			word = strings.Replace(word, "%d", strconv.Itoa(s.rng.IntN(9)), 1)
 		}
@@ -169,5 +248,5 @@ func (s *session) drawn() []any {
 		}
 		args = append(args, word)
 	}
-	return args
+	return line, args
 }

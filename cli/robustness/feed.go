@@ -88,12 +88,16 @@ func (t *Tail) check(out io.Reader) error {
 	var l event.Line
 	v := event.Validator{}
 	v.From(event.Position{}, event.Chain{})
+	var pairs halves
 	for lines.Scan() {
 		if err := p.Parse(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("%w: %s", err, lines.Bytes())
 		}
 		if err := v.Line(&l, p.Names); err != nil {
 			return err
+		}
+		if err := pairs.line(&l); err != nil {
+			return fmt.Errorf("half a transaction: %w", err)
 		}
 		t.take(&l)
 	}

@@ -193,7 +193,8 @@ func checkAgreement(t *testing.T, ctx context.Context, c *processes.Cluster, w *
 	if err := w.CheckKept(content); err != nil {
 		t.Error(err)
 	}
-	if err := collections.CheckQueues(content); err != nil {
+	t.Log(collections.Summary())
+	if err := collections.Check(content); err != nil {
 		t.Error(err)
 	}
 	if err := CompareFold(folds, content, now); err != nil {
