@@ -65,6 +65,7 @@ const (
 	nsSecret       = "secret"
 	nsNoForward    = "noforward"
 	nsTail         = "tail"
+	nsTypes        = "types"
 )
 
 var (
@@ -74,7 +75,7 @@ var (
 		sharedStarted = true
 		return processes.Start(context.Background(), processes.Options{
 			Binaries: built, Dir: sharedDir, Nodes: 3, Partitions: 4, Replicas: 3, Namespace: "default",
-			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail},
+			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail, nsTypes},
 		})
 	})
 )

@@ -19,6 +19,7 @@ type jobs struct {
 	taken         map[int]int  // how often a client was given it
 	moved         map[int]bool // what a client saw going to a list of what is done
 	unknown       int          // how many items may have been given to clients that didn't get the answer
+	lost          int          // how many nobody got, which check counts
 	waits, served int
 }
 
@@ -181,18 +182,17 @@ func (j *jobs) check(content map[string]Entry) error {
 			return fmt.Errorf("robustness: item %d was moved to the done, and isn't there", n)
 		}
 	}
-	lost := 0
 	for n := range j.pushed {
 		if j.taken[n]+done[n]+left[n] == 0 {
-			lost++
+			j.lost++
 		}
 	}
-	if lost > j.unknown {
-		return fmt.Errorf("robustness: %d items are lost, and %d at most were on their way to clients that lost their connection", lost, j.unknown)
+	if j.lost > j.unknown {
+		return fmt.Errorf("robustness: %d items are lost, and %d at most were on their way to clients that lost their connection", j.lost, j.unknown)
 	}
 	return nil
 }
 
 func (j *jobs) String() string {
-	return fmt.Sprintf("%d items pushed, %d perhaps, %d taken, %d moved in %d waits, of which %d were served; %d items at risk", len(j.pushed), len(j.maybe), len(j.taken), len(j.moved), j.waits, j.served, j.unknown)
+	return fmt.Sprintf("%d items pushed, %d perhaps, %d taken, %d moved in %d waits, of which %d were served; %d items went to nobody, %d may have", len(j.pushed), len(j.maybe), len(j.taken), len(j.moved), j.waits, j.served, j.lost, j.unknown)
 }

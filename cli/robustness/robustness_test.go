@@ -193,10 +193,10 @@ func checkAgreement(t *testing.T, ctx context.Context, c *processes.Cluster, w *
 	if err := w.CheckKept(content); err != nil {
 		t.Error(err)
 	}
-	t.Log(collections.Summary())
 	if err := collections.Check(content); err != nil {
 		t.Error(err)
 	}
+	t.Log(collections.Summary())
 	if err := CompareFold(folds, content, now); err != nil {
 		t.Error(err)
 	}
