@@ -37,6 +37,9 @@ func run(m *testing.M) (code int, err error) {
 	if len(os.Args) > 1 && os.Args[1] == badDiskArg {
 		return 1, behindBadDisk(os.Args[2:])
 	}
+	if len(os.Args) > 1 && os.Args[1] == goSuiteArg {
+		return 0, runGoSuite(os.Args[2:])
+	}
 	dir, err := os.MkdirTemp("", "zankv-e2e")
 	if err != nil {
 		return 1, err
