@@ -61,6 +61,7 @@ deps: ## install what building needs, if it is missing
 
 deps-test: ## install what testing needs, if it is missing
 	@deployments/deps.sh build test
+	@deployments/clients/install.sh
 
 clean: ## remove bin/ and the local cluster's data
 	rm -rf bin data

@@ -10,7 +10,14 @@ packages=()
 for purpose in "$@"; do
   case $purpose in
     build) packages+=(g++ librocksdb-dev libsnappy-dev liblz4-dev libzstd-dev zlib1g-dev) ;;
-    test) packages+=(redis-server redis-tools python3-redis protobuf-compiler) ;;
+    test) packages+=(redis-server redis-tools protobuf-compiler)
+      # Those of other languages may come from anywhere: what counts is that there are commands.
+      command -v node > /dev/null || packages+=(nodejs)
+      command -v npm > /dev/null || packages+=(npm)
+      command -v javac > /dev/null || packages+=(default-jdk-headless)
+      command -v mvn > /dev/null || packages+=(maven)
+      python3 -m pip --version > /dev/null 2>&1 || packages+=(python3 python3-pip)
+      ;;
     rocksdb) packages+=(cmake make dpkg-dev) ;;
     *) echo "deps.sh: no purpose '$purpose': build, test or rocksdb" >&2; exit 2 ;;
   esac
