@@ -32,7 +32,7 @@ func clientSteps(clustered bool) []string {
 // client is a library that runs the suite.
 type client struct {
 	name      string
-	protocols []string // that the library speaks
+	protocols []string // that the library speaks, the newest first
 	line      []string // the command line, before the suite's arguments
 	env       string
 }
@@ -66,10 +66,9 @@ func TestClients(t *testing.T) {
 	var cluster, plain []*suiteRun
 	for i, client := range clients {
 		for j, protocol := range client.protocols {
-			n := c.Nodes[(i+j)%len(c.Nodes)]
-			cluster = append(cluster, newSuiteRun(client, "cluster", protocol, n.Cluster("default")))
-			plain = append(plain, newSuiteRun(client, "plain", protocol, n.Bound("default")))
+			cluster = append(cluster, newSuiteRun(client, "cluster", protocol, c.Nodes[(i+j)%len(c.Nodes)].Cluster("default")))
 		}
+		plain = append(plain, newSuiteRun(client, "plain", client.protocols[0], c.Nodes[i%len(c.Nodes)].Bound("default")))
 	}
 	runSuites(t, cluster, func() { moveLeader(t, c) })
 	runSuites(t, plain, nil)
@@ -134,11 +133,10 @@ func (r *suiteRun) run(ctx context.Context, moved <-chan struct{}) (string, erro
 		return "", fmt.Errorf("%w (`make deps-test` installs what tests need)", err)
 	}
 	lines, err := r.follow(in, out, mayMove, moved)
-	text := strings.Join(lines, "\n") + "\n" + errs.String()
-	if ended := cmd.Wait(); ended != nil {
-		return text + errs.String(), ended
+	if ended := cmd.Wait(); ended != nil { // from here on errs is whole
+		err = ended
 	}
-	return text, err
+	return strings.Join(append(lines, errs.String()), "\n"), err
 }
 
 // follow reads a suite's lines to the end, and answers the one that asks for the leader to move.

@@ -2,7 +2,8 @@
 // real clients. It has no code of its own but its tests, one file for each side that a user meets:
 //
 //	local_test.go      zankv local: starts, stops, comes back
-//	clients_test.go    go-redis, redis-py and redis-cli as they are, and Redis itself as the oracle
+//	clients_test.go    go-redis and redis-cli as they are, and Redis itself as the oracle; the other clients_ files run
+//	                   go-redis, redis-py, ioredis, Jedis and Redis's own tools on a suite of all types
 //	routes_test.go     which port answers what, on which node
 //	feed_test.go       zankv-cdc tail
 //	http_test.go       the HTTP API
