@@ -69,6 +69,8 @@ const (
 	nsNoForward    = "noforward"
 	nsTail         = "tail"
 	nsTypes        = "types"
+	nsStream       = "stream"
+	nsTables       = "tables"
 )
 
 var (
@@ -78,7 +80,7 @@ var (
 		sharedStarted = true
 		return processes.Start(context.Background(), processes.Options{
 			Binaries: built, Dir: sharedDir, Nodes: 3, Partitions: 4, Replicas: 3, Namespace: "default",
-			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail, nsTypes},
+			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail, nsTypes, nsStream, nsTables},
 		})
 	})
 )
