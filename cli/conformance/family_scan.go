@@ -50,7 +50,7 @@ var elementScanDifferences = []Difference{
 	{Setup: []string{`zadd z 1 m`}, Line: `zrevscan z ""`, Ours: "*2\r\n$0\r\n\r\n*2\r\n", Redis: "-ERR unknown command", Reason: "a command of ZanKV's own"},
 }
 
-var elementScanNewer = []string{"hrevscan", "srevscan", "zrevscan", "revscan", "advscan", "advrevscan", "fullscan"}
+var elementScanNewer = []string{"hrevscan", "srevscan", "zrevscan", "revscan", "advscan", "advrevscan", "fullscan", "waitaof"}
 
 const elementScanTemplates = `hset %k %m %v|hset %k %m %v %m %v|hdel %k %m|sadd %k %m %m %m|srem %k %m|zadd %k %f %m %i %m|zrem %k %m|del %k|set %k %v|pexpireat %k 1|hscan %k 0|hscan %k 0 count %c|hscan %k 0 match %p|sscan %k 0|sscan %k 0 count %c|sscan %k 0 match %p count %c|zscan %k 0|zscan %k 0 count %c|zscan %k 0 match %p|hscan %k %c|zscan %k 0 %p %c`
 
