@@ -117,6 +117,7 @@ func (n *Node) persistenceInfo() []resp.InfoField {
 	s := n.log.Stats()
 	return []resp.InfoField{
 		{Name: "loading", Value: "0"}, {Name: "aof_enabled", Value: "1"},
+		{Name: "rdb_bgsave_in_progress", Value: "0"}, {Name: "aof_rewrite_in_progress", Value: "0"}, // there is neither
 		{Name: "wal_segments", Value: fmt.Sprint(s.Segments)}, {Name: "wal_bytes_on_disk", Value: fmt.Sprint(s.DiskBytes)},
 		{Name: "wal_entries", Value: fmt.Sprint(s.Entries)}, {Name: "wal_syncs", Value: fmt.Sprint(s.Syncs)},
 		{Name: "wal_bytes_written", Value: fmt.Sprint(s.Bytes)},

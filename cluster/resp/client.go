@@ -94,6 +94,7 @@ func (c *conn) clientReply(args [][]byte) {
 }
 
 func (c *conn) clientInfo([][]byte) {
+	c.last.Store(c.spec)
 	r := c.begin()
 	r.Verbatim(c.line() + "\n")
 	c.end(r)
@@ -106,6 +107,7 @@ func (c *conn) clientList(args [][]byte) {
 		c.fail(problem)
 		return
 	}
+	c.last.Store(c.spec)
 	var text strings.Builder
 	for _, other := range c.srv.connections() {
 		if (ids == nil || slices.Contains(ids, other.id)) && (kind == "" || other.ofType(kind)) {

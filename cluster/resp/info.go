@@ -122,7 +122,7 @@ func (s *Server) infoClients() []InfoField {
 	st := s.Stats()
 	return []InfoField{
 		{"connected_clients", strconv.Itoa(st.Clients)}, {"maxclients", strconv.FormatInt(s.settings.maxClients.Load(), 10)},
-		{"blocked_clients", strconv.Itoa(st.Blocked)}, {"tracking_clients", "0"}, {"client_buffer_bytes", strconv.FormatInt(st.BufferBytes, 10)},
+		{"blocked_clients", strconv.Itoa(st.Blocked)}, {"tracking_clients", "0"}, {"pubsub_clients", "0"}, {"client_buffer_bytes", strconv.FormatInt(st.BufferBytes, 10)},
 	}
 }
 
