@@ -1,11 +1,14 @@
 package resp
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"testing"
+
+	"github.com/zankv/zankv/cluster/command"
 )
 
 // BenchmarkConnGet measures the front end alone: one client, pipelines of GETs against a map.
@@ -94,4 +97,24 @@ func redisBenchmark(b *testing.B, addr, test, pipeline string) float64 {
 	}
 	b.Fatalf("redis-benchmark said %q", out)
 	return 0
+}
+
+// BenchmarkTrace measures what watching commands adds to each: the look at the hooks, one reading of the clock, and the sums; with what all
+// connections share touched once in 16 commands.
+func BenchmarkTrace(b *testing.B) {
+	cl := newCluster(b, 1, nil, oneNamespace(1))
+	c := newConn(cl.nodes[0].srv, nil, NamespacePort, "default")
+	c.srv.slowFrom.Store(math.MaxInt64) // a machine with other work is slow at times
+	args := [][]byte{[]byte("GET"), []byte("k")}
+	spec := command.Lookup(args[0])
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if c.hooks(spec, args) != "" {
+			b.Fatal("refused")
+		}
+		c.timed(spec, args)
+		if i%16 == 0 {
+			c.account()
+		}
+	}
 }
