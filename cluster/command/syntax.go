@@ -17,7 +17,7 @@ type argument struct {
 
 // argumentTypes are the types of arguments by their names. Others are strings.
 var argumentTypes = typesByName(map[string]string{
-	"integer": "start end numkeys offset count rank num-matches len stop increment seconds milliseconds destination-db cursor limit " +
+	"integer": "start end numlocal numkeys offset count rank num-matches len stop increment seconds milliseconds destination-db cursor limit " +
 		"entries_added ttl frequency index entries_read bits decrement weight slot start-slot end-slot client-id db ms version bit numreplicas " +
 		"protover index1 index2",
 	"double":    "longitude latitude radius width height timeout score",

@@ -22,6 +22,7 @@ type specStats struct {
 	calls, rejected, failed atomic.Uint64
 	nanos, timed            atomic.Uint64 // of the calls that were timed: see trace
 	times                   histogram
+	untimed                 bool // its time is that of what it waits for
 }
 
 func (s *specStats) reset() {
@@ -36,7 +37,8 @@ func (s *specStats) reset() {
 func (s *stats) init() {
 	s.specs = make(map[*command.Spec]*specStats)
 	for _, spec := range command.All() {
-		s.specs[spec] = new(specStats)
+		waits := spec.Name == "wait" || spec.Name == "waitaof"
+		s.specs[spec] = &specStats{untimed: waits || spec.Flags&command.Blocking != 0}
 		for _, sub := range spec.Subcommands {
 			s.specs[sub] = new(specStats)
 		}

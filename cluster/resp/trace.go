@@ -9,7 +9,7 @@ import (
 // A command's time, for INFO, SLOWLOG and LATENCY, is that from the end of the command before it on the connection, or from when its bytes
 // were read, to its outcome: for a write that is when it is committed, with what came of retries and other nodes. Redis's is execution alone.
 // Writing the reply isn't part of it. Commands that a round puts into lanes have the round's end as theirs. A command that may wait for its
-// keys is counted and not timed, as it can't be said how much of its time was waiting. It costs one reading of the clock a command.
+// keys, or for replicas, is counted and not timed, as it can't be said how much of its time was waiting. It costs one reading of the clock a command.
 type trace struct {
 	mark   int64 // when the command in work began, ns since the server did
 	failed bool  // its reply is an error
@@ -67,7 +67,7 @@ func (c *conn) note(spec *command.Spec, ns int64, args [][]byte, failed bool) {
 	if failed {
 		t.failing++
 	}
-	if spec.Flags&command.Blocking != 0 {
+	if t.stats.untimed {
 		return
 	}
 	if b := timeBucket(ns); b != t.bucket {
