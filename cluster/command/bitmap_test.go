@@ -145,7 +145,11 @@ func TestBitmapsAgainstBytes(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	do(t, e, "get k", fmt.Sprintf("$%d\r\n%s\r\n", len(model), model))
+	want := fmt.Sprintf("$%d\r\n%s\r\n", len(model), model)
+	if model == nil { // DEL came last
+		want = "$-1\r\n"
+	}
+	do(t, e, "get k", want)
 }
 
 func ones(p []byte) (n int) {
