@@ -73,7 +73,7 @@ func runNode(c *cli.Context) (err error) {
 		Listeners: listeners, Meta: store, Logger: log, EngineName: rocks.Library(), OpenEngine: opener(shared, conf),
 		Tick: time.Duration(conf.TickMS) * time.Millisecond, ElectionTicks: conf.ElectionTick, LogDiskBytes: conf.WALMaxDiskBytes,
 		Retention: partition.Retention{Age: time.Duration(conf.WALRetainSeconds) * time.Second, Bytes: conf.WALRetainBytes},
-		Limits:    conf.Limits(),
+		Limits:    conf.Limits(), MaxScanJobs: conf.MaxScanJob,
 	})
 	if err != nil {
 		return err

@@ -59,6 +59,8 @@ type Options struct {
 	Retention    partition.Retention
 	// Limits bound what commands may bring (command.DefaultLimits for those that are 0).
 	Limits command.Limits
+	// MaxScanJobs is how many scans of tables are in work at once (10).
+	MaxScanJobs int
 }
 
 func (o *Options) setDefaults() {
@@ -129,7 +131,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	n.announcer.init()
 	n.feed = feed.NewServer(directory{n}, feed.Options{})
 	n.front, err = resp.New(resp.Options{
-		Backend: backend{n}, Feed: streams{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits,
+		Backend: backend{n}, Feed: streams{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits, MaxScanJobs: opts.MaxScanJobs,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("redis front end: %w", err)

@@ -51,6 +51,8 @@ type Config struct {
 	// registered position where the namespace doesn't say; 0 keeps what the node itself needs.
 	WALRetainSeconds int64 `json:"wal_retain_seconds,omitempty"`
 	WALRetainBytes   int64 `json:"wal_retain_bytes,omitempty"`
+	// MaxScanJob is how many scans of tables are in work at once, 10 unless told; more are refused.
+	MaxScanJob int `json:"max_scan_job"`
 	CommandLimits
 	RocksDB RocksConfig `json:"rocksdb_opts"`
 }
@@ -152,7 +154,7 @@ func Load(file string) (*Config, error) {
 func Default() *Config {
 	return &Config{
 		RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379",
-		TickMS: 100, ElectionTick: 10, CommandLimits: defaultLimits(),
+		TickMS: 100, ElectionTick: 10, MaxScanJob: 10, CommandLimits: defaultLimits(),
 	}
 }
 

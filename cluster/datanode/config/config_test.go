@@ -43,7 +43,7 @@ func TestEverything(t *testing.T) {
 		"namespace_ports":{"default":5,"none":0},"cluster_ports":{"default":6},
 		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
 		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,
-		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,
+		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,
 		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -58,6 +58,9 @@ func TestEverything(t *testing.T) {
 	}
 	if l := c.Limits(); l != (command.Limits{Key: 20, SubKey: 21, Value: 22, Batch: 23, PFAdd: 24, ScanCount: 25, BitOffset: 26, Keys: 27, Event: 33554432}) {
 		t.Errorf("limits %+v", l)
+	}
+	if c.MaxScanJob != 28 {
+		t.Errorf("scan jobs %d", c.MaxScanJob)
 	}
 	if l := Default().Limits(); l != command.DefaultLimits {
 		t.Errorf("default limits %+v", l)
