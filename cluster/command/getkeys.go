@@ -109,9 +109,6 @@ func (k *keySpec) covers(at int, args [][]byte, step int) bool {
 	if k.last < 0 {
 		last = len(args) + k.last
 	}
-	if k.limit > 1 {
-		last = first + (last-first+1)/k.limit - 1
-	}
 	return at >= first && at <= last && (at-first)%step == 0
 }
 

@@ -79,12 +79,12 @@ func TestTimesOfWrites(t *testing.T) {
 	part.fault.Store(&slowly)
 	c := dial(t, cl.nodes[0].addr[NamespacePort])
 	c.do("CONFIG", "SET", "slowlog-log-slower-than", "4000", "latency-monitor-threshold", "3")
-	c.send(encode("PING") + encode("SET", "k", "v") + encode("PING") + encode("GET", "k") + encode("PING"))
-	for range 5 {
+	c.send(encode("PING") + encode("SET", "k", "v") + encode("PING") + encode("SET", "k", "v") + encode("SUBSTR", "k", "1", "1") + encode("PING"))
+	for range 6 {
 		c.reply()
 	}
 	log := c.do("SLOWLOG", "GET")
-	if !strings.Contains(log, "SET") || strings.Contains(log, "PING") {
+	if !strings.Contains(log, "SET") || strings.Contains(log, "PING") || strings.Contains(log, "SUBSTR") {
 		t.Errorf("SLOWLOG GET: %q", log)
 	}
 	latest := c.do("LATENCY", "LATEST")
@@ -96,7 +96,7 @@ func TestTimesOfWrites(t *testing.T) {
 			t.Errorf("%s: %q", line, got)
 		}
 	}
-	if got := c.do("LATENCY", "HISTOGRAM", "set"); !strings.HasPrefix(got, "*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:1\r\n$14\r\nhistogram_usec\r\n*2\r\n") {
+	if got := c.do("LATENCY", "HISTOGRAM", "set"); !strings.HasPrefix(got, "*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n*2\r\n") {
 		t.Errorf("LATENCY HISTOGRAM: %q", got)
 	}
 	if got := c.do("LATENCY", "RESET"); got == ":0\r\n" || c.do("LATENCY", "LATEST") != "*0\r\n" {
@@ -109,8 +109,8 @@ func TestMonitor(t *testing.T) {
 	cl := newCluster(t, 1, nil, oneNamespace(4), locked)
 	n := cl.nodes[0]
 	c, shared, m := dial(t, n.addr[NamespacePort]), dial(t, n.addr[SharedPort]), dial(t, n.addr[NamespacePort])
-	m.send(encode("PING") + encode("MONITOR") + encode("ECHO", "there"))
-	for _, want := range []string{"+PONG\r\n", "+OK\r\n"} {
+	m.send(encode("PING") + encode("SET", "k", "v") + encode("MONITOR") + encode("ECHO", "there"))
+	for _, want := range []string{"+PONG\r\n", "+OK\r\n", "+OK\r\n"} {
 		if got := m.reply(); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
@@ -213,10 +213,12 @@ func TestClientPause(t *testing.T) {
 	other.want("+OK\r\n", "MULTI")
 	other.want("+QUEUED\r\n", "SET", "k", "v")
 	other.send(encode("EXEC"))
-	c.want("$-1\r\n", "GET", "k")
-	if n.srv.hooked.Load() == 0 {
-		t.Error("nothing is paused")
+	other.nc.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if b, err := other.rd.ReadByte(); err == nil {
+		t.Errorf("EXEC was answered with %q", b)
 	}
+	other.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.want("$-1\r\n", "GET", "k")
 	c.want("+OK\r\n", "CLIENT", "UNPAUSE")
 	if got := other.reply(); got != "*1\r\n+OK\r\n" {
 		t.Errorf("EXEC: %q", got)
@@ -229,7 +231,14 @@ func TestClientPause(t *testing.T) {
 	}
 	c.want("+OK\r\n", "CLIENT", "PAUSE", "100000")
 	other.send(encode("GET", "k"))
+	for !strings.Contains(c.do("CLIENT", "LIST"), "cmd=get") { // until its round has begun to wait
+	}
 	c.want(":1\r\n", "CLIENT", "KILL", "TYPE", "normal")
+	for deadline := time.Now().Add(10 * time.Second); n.srv.Stats().Clients > 1; {
+		if time.Now().After(deadline) {
+			t.Fatal("a connection waits though it was killed")
+		}
+	}
 	c.want("+OK\r\n", "CLIENT", "UNPAUSE")
 	c.want("$1\r\nv\r\n", "GET", "k")
 }
