@@ -108,6 +108,13 @@ func TestMonitor(t *testing.T) {
 	locked := &Namespace{Name: "locked", Partitions: 1, Hash: HashCRC16, Forward: true, Password: "secret"}
 	cl := newCluster(t, 1, nil, oneNamespace(4), locked)
 	n := cl.nodes[0]
+	slowly := func(*command.Request) command.Outcome {
+		<-time.After(20 * time.Millisecond)
+		return command.Answered
+	}
+	for _, part := range cl.parts["default"] {
+		part.fault.Store(&slowly)
+	}
 	c, shared, m := dial(t, n.addr[NamespacePort]), dial(t, n.addr[SharedPort]), dial(t, n.addr[NamespacePort])
 	m.send(encode("PING") + encode("SET", "k", "v") + encode("MONITOR") + encode("ECHO", "there"))
 	for _, want := range []string{"+PONG\r\n", "+OK\r\n", "+OK\r\n"} {
