@@ -7,7 +7,6 @@ import (
 )
 
 const (
-	errNoKey = "ERR no such key"
 	errIndex = "ERR index out of range"
 )
 
@@ -17,7 +16,7 @@ func runLSet(c *Context) error {
 		return err
 	}
 	if !l.live {
-		c.Reply.Error(errNoKey)
+		c.Reply.Error(ErrNoKey)
 		return nil
 	}
 	i, ok := c.intArg(2)

@@ -2,10 +2,7 @@ package command
 
 import "math"
 
-const (
-	errNumKeys  = "ERR numkeys should be greater than 0"
-	errMPopMany = "ERR count should be greater than 0"
-)
+const errMPopMany = "ERR count should be greater than 0"
 
 // mpop is what LMPOP and BLMPOP ask for.
 type mpop struct {
@@ -16,7 +13,7 @@ type mpop struct {
 
 // mpop reads the arguments of LMPOP and BLMPOP from the number of keys on.
 func (c *Context) mpop(at int) (p mpop, ok bool) {
-	n, ok := c.rangeArg(at, 1, math.MaxInt64, errNumKeys)
+	n, ok := c.rangeArg(at, 1, math.MaxInt64, ErrNumKeys)
 	if !ok {
 		return p, false
 	}

@@ -6,8 +6,6 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 )
 
-const errNotPositive = "ERR value is out of range, must be positive"
-
 // runPop is LPOP and RPOP.
 func runPop(c *Context) error {
 	if len(c.Args) == 2 {
@@ -17,7 +15,7 @@ func runPop(c *Context) error {
 		c.Reply.Error(arityError(c.Spec.Name))
 		return nil
 	}
-	count, ok := c.rangeArg(2, 0, math.MaxInt64, errNotPositive)
+	count, ok := c.rangeArg(2, 0, math.MaxInt64, ErrNotPositive)
 	if !ok {
 		return nil
 	}

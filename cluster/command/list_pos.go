@@ -6,10 +6,9 @@ import (
 )
 
 const (
-	errRankZero  = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"
-	errRankRange = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
-	errPosCount  = "ERR COUNT can't be negative"
-	errMaxLen    = "ERR MAXLEN can't be negative"
+	errRankZero = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"
+	errPosCount = "ERR COUNT can't be negative"
+	errMaxLen   = "ERR MAXLEN can't be negative"
 )
 
 // posOptions are LPOS's.
@@ -54,7 +53,7 @@ func (c *Context) rank(o *posOptions, i int) bool {
 	case !ok:
 		return false
 	case n == math.MinInt64:
-		c.Reply.Error(errRankRange)
+		c.Reply.Error(ErrCountRange)
 		return false
 	case n == 0:
 		c.Reply.Error(errRankZero)

@@ -39,7 +39,6 @@ var combinedSets = []*Spec{
 }
 
 const (
-	ErrNumKeys       = "ERR numkeys should be greater than 0"
 	ErrNumKeysArgs   = "ERR Number of keys can't be greater than number of args"
 	ErrNegativeLimit = "ERR LIMIT can't be negative"
 )

@@ -17,10 +17,6 @@ var randomSets = []*Spec{
 }
 
 const (
-	// ErrNotPositive is what a count that must not be negative gets.
-	ErrNotPositive = "ERR value is out of range, must be positive"
-	// ErrCountRange is what a count gets whose opposite isn't an integer.
-	ErrCountRange = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
 	// ErrCountDoubled is what a count gets of which there can't be twice as many.
 	ErrCountDoubled = "ERR value is out of range"
 )

@@ -87,7 +87,7 @@ type zpops struct {
 func (c *Context) zmpopArgs(i int) (p zpops, ok bool) {
 	n, ok := parseInt(c.Args[i])
 	if !ok || n <= 0 {
-		c.Reply.Error(errNumKeys)
+		c.Reply.Error(ErrNumKeys)
 		return p, false
 	}
 	rest := c.Args[i+1:]
