@@ -26,34 +26,53 @@ var typeLines = map[string]string{
 	"keys":         "del %k|del %k %k|rename %k %k|renamenx %k %k|copy %k %k|copy %k %k replace|expire %k 60|pexpire %k %r|pexpireat %k 1|persist %k|sort %k alpha store %k|hclear %k|lclear %k|sclear %k|zclear %k|hmclear %k %k|getex %k px %r|type %k|hgetall %k|lrange %k 0 -1|smembers %k|zrange %k 0 -1 withscores|get %k",
 }
 
+// typeLine is one of them.
+type typeLine struct{ family, text string }
+
 // typesLoad draws such lines from a seed.
 type typesLoad struct {
 	c     *cluster
 	r     *rand.Rand
 	clock *manual
-	lines []string
+	lines []typeLine
 	ran   map[string]int // by line, how often it was answered, and not by an error
 }
 
 func newTypesLoad(c *cluster, r *rand.Rand, clock *manual) *typesLoad {
 	l := &typesLoad{c: c, r: r, clock: clock, ran: map[string]int{}}
 	for _, family := range slices.Sorted(maps.Keys(typeLines)) {
-		l.lines = append(l.lines, strings.Split(typeLines[family], "|")...)
+		for text := range strings.SplitSeq(typeLines[family], "|") {
+			l.lines = append(l.lines, typeLine{family: family, text: text})
+		}
 	}
 	return l
 }
 
 var (
-	typeKeys    = []string{"a", "b", "c", "d", "e", "f", "g", "h", "k\x00", ""}
+	typeKeys = []string{"str", "bits", "log", "h", "h2", "l", "l2", "s", "s2", "z", "z2", "k\x00", ""}
+	// mostly are the keys that a family's lines are about as a rule, so that collections live for a while.
+	mostly = map[string][]string{
+		"strings": {"str"}, "bitmaps": {"bits"}, "hyperloglogs": {"log"}, "hashes": {"h", "h2"}, "lists": {"l", "l2"}, "sets": {"s", "s2"}, "sorted sets": {"z", "z2"},
+	}
 	typeMembers = []string{"", "m", "n\x00", "1", "2", "3.5", "\xff\xfe", "x", "y", "z", strings.Repeat("long", 40)}
 )
 
 // next draws a line: it, and what it is when it is filled in.
 func (l *typesLoad) next() (line string, words []string) {
 	pick := func(from []string) string { return from[l.r.IntN(len(from))] }
-	line = l.lines[l.r.IntN(len(l.lines))]
+	drawn := l.lines[l.r.IntN(len(l.lines))]
+	if drawn.family == "keys" && l.r.IntN(2) == 0 { // these destroy
+		drawn = l.lines[l.r.IntN(len(l.lines))]
+	}
+	line = drawn.text
+	key := func() string {
+		if own := mostly[drawn.family]; own != nil && l.r.IntN(15) > 0 {
+			return pick(own)
+		}
+		return pick(typeKeys)
+	}
 	fill := map[string]func() string{
-		"%k": func() string { return pick(typeKeys) },
+		"%k": key,
 		"%m": func() string { return pick(typeMembers) },
 		"%v": func() string { return pick([]string{"", "v", "7", "-12", "\r\n\x00", strings.Repeat("w", 700)}) },
 		"%n": func() string { return fmt.Sprint(l.r.IntN(20)) },
@@ -122,7 +141,7 @@ func (l *typesLoad) run(lanes int) {
 		if l.r.IntN(20) == 0 {
 			l.clock.advance(time.Duration(l.r.IntN(20)) * time.Second)
 		}
-		if l.r.IntN(60) == 0 {
+		if l.r.IntN(200) == 0 {
 			l.c.do("flushdb")
 		}
 	}
@@ -144,8 +163,8 @@ func (l *typesLoad) count(lane *typesLane) {
 }
 
 // missing are the lines that never were answered but by an error.
-func (l *typesLoad) missing() []string {
-	return slices.DeleteFunc(slices.Clone(l.lines), func(line string) bool { return l.ran[line] > 0 })
+func (l *typesLoad) missing() []typeLine {
+	return slices.DeleteFunc(slices.Clone(l.lines), func(line typeLine) bool { return l.ran[line.text] > 0 })
 }
 
 // settle waits until what has expired is removed, and all replicas have applied the same.

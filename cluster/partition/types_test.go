@@ -161,11 +161,11 @@ func bothWays(t *testing.T, size int, test func(*testing.T, *cluster, *typesLoad
 // Random commands on all types, alone, in pipelines, in transactions: what each replica has is what the log folds to, element by element.
 func TestTypesAreTheirLog(t *testing.T) {
 	bothWays(t, 3, func(t *testing.T, c *cluster, l *typesLoad) {
-		for round := 0; round < 3 || len(l.missing()) > 0; round++ {
-			if round == 20 {
+		for round := 0; round < 12 || len(l.missing()) > 0; round++ {
+			if round == 60 {
 				t.Fatalf("no success of %q", l.missing())
 			}
-			l.run(500)
+			l.run(150)
 			l.agreeWhole()
 		}
 	})
