@@ -100,6 +100,35 @@ func ordered(places, members []event.Folded) bool {
 	return fmt.Sprint(places) == fmt.Sprint(want)
 }
 
+// tombstonesAreTheLogs looks for the tombstone of each field whose removal asked for one, unless the field or the whole key was written since.
+func (m *member) tombstonesAreTheLogs() {
+	m.t.Helper()
+	type field struct{ key, sub string }
+	want, floors := map[field]event.Version{}, map[string]event.Version{}
+	for _, ev := range m.events(m.replica.FirstIndex()) {
+		for i := range ev.Mutations {
+			change := &ev.Mutations[i]
+			floors[string(change.Key)] = change.Floor
+			for j := range change.Elements {
+				at := field{string(change.Key), string(change.Elements[j].Sub)}
+				delete(want, at)
+				if change.ElementTombstones {
+					want[at] = change.Version
+				}
+			}
+		}
+	}
+	snap := m.replica.store.Snapshot()
+	defer snap.Close()
+	for at, version := range want {
+		got, _, err := snap.ElementTombstone(nil, []byte(at.key), []byte(at.sub))
+		must(m.t, err)
+		if version.Time > floors[at.key].Time && got != version {
+			m.t.Errorf("node %d: the tombstone of %q in %q is %v, want %v", m.id, at.sub, at.key, got, version)
+		}
+	}
+}
+
 // agree compares all replicas with each other; those that have their whole log, with it, and returns how many these are.
 func (l *typesLoad) agree() (whole int) {
 	c := l.c
@@ -114,6 +143,7 @@ func (l *typesLoad) agree() (whole int) {
 		if m.replica.FirstIndex() <= 2 {
 			m.equalsItsLog()
 			m.elementsAreTheLogs()
+			m.tombstonesAreTheLogs()
 			whole++
 		}
 	}
