@@ -31,9 +31,10 @@ type projector struct {
 	batch    engine.Batch
 	key, row []byte
 	sub      []byte // what the keys of one mutation's element rows start with
+	touched  []span // element rows in the batch that the cache may hold, or is to hold
 }
 
-// span is where a meta row lies in the batch: its key, and the value after it; size is 0 for a row removed.
+// span is where a row lies in the batch: its key, and the value after it; size is 0 for a row removed.
 type span struct{ key, keyEnd, row, rowEnd int }
 
 // keepBatch bounds the memory that an Apply keeps between two commits.
@@ -142,7 +143,7 @@ func (a *Apply) reset() {
 		a.batch, a.row = engine.Batch{}, nil
 	}
 	a.batch.Reset()
-	a.rows, a.jobs = a.rows[:0], a.jobs[:0]
+	a.rows, a.touched, a.jobs = a.rows[:0], a.touched[:0], a.jobs[:0]
 	a.open, a.dropped, a.count = false, false, 0
 }
 
@@ -159,6 +160,14 @@ func (a *Apply) refresh() {
 		for _, r := range a.rows {
 			a.key = appendCacheKey(a.key[:0], s.caching, rep[r.key:r.keyEnd])
 			s.cache.put(a.key, rep[r.row:r.rowEnd])
+		}
+		for _, r := range a.touched {
+			a.key = appendCacheKey(a.key[:0], s.caching, rep[r.key:r.keyEnd])
+			if r.row == r.rowEnd {
+				s.cache.rows.Del(a.key)
+			} else {
+				s.cache.put(a.key, rep[r.row:r.rowEnd])
+			}
 		}
 	}
 	s.epoch.Store(s.caching)

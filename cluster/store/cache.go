@@ -5,11 +5,14 @@ import (
 	"sync/atomic"
 
 	"github.com/VictoriaMetrics/fastcache"
+
+	"github.com/zankv/zankv/cluster/engine"
 )
 
-// Cache holds recently used meta rows of the stores that lead, outside Go's heap. One serves a whole node. Its entries are
+// Cache holds recently written rows of the stores that lead, outside Go's heap: all meta rows, and of the element rows those that were
+// written again, a list's excepted: a counter in a hash, a score that moves. What is written once doesn't push them out. One serves a whole node. Its entries are
 //
-//	8 bytes epoch, little-endian · meta row's key → meta row's value, or nothing for "there is no such row"
+//	8 bytes epoch, little-endian · row's key → row's value, or for a meta row nothing: "there is no such row"
 //
 // An epoch belongs to one store from one SetCaching(true) to the next change; a new one makes all older entries
 // unreachable at once, and the ring that holds them writes over them in time. Safe for concurrent use.
@@ -55,4 +58,24 @@ func (c *Cache) put(key, row []byte) {
 		return
 	}
 	c.rows.Set(key, row)
+}
+
+// cached reads single rows from the cache where it has them, and from the engine.
+type cached struct{ s *Store }
+
+// cachedKey is the longest element key that is looked for in the cache: longer ones aren't worth an allocation.
+const cachedKey = 248
+
+func (c cached) Get(dst, key []byte) (value []byte, ok bool, err error) {
+	if epoch := c.s.epoch.Load(); epoch != 0 && len(key) <= cachedKey {
+		var buf [epochSize + cachedKey]byte
+		if value, ok = c.s.cache.rows.HasGet(dst, appendCacheKey(buf[:0], epoch, key)); ok {
+			return value, true, nil
+		}
+	}
+	return c.s.engine.Get(dst, key)
+}
+
+func (c cached) NewIterator(lower, upper []byte) (engine.Iterator, error) {
+	return c.s.engine.NewIterator(lower, upper)
 }

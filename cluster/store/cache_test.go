@@ -32,6 +32,7 @@ func TestCacheEqualsEngine(t *testing.T) {
 			for range 6 {
 				buf = sameAsModel(t, s, w, buf, universe[r.IntN(len(universe))])
 			}
+			compareElements(t, s, w)
 			switch r.IntN(30) {
 			case 0:
 				s.SetCaching(false)

@@ -45,7 +45,7 @@ type ScoreRange struct {
 // The meta row may have been read a moment before. If the key was removed or replaced since, the element found belongs to the life that
 // m speaks of, or is absent as its rows were cleaned up: who must tell this from a field that was never there reads the meta row again.
 func (s *Store) Element(buf, key []byte, m *event.Meta, sub []byte) (e Element, buf2 []byte, ok bool, err error) {
-	return readElement(s.engine, buf, key, m, sub)
+	return readElement(cached{s}, buf, key, m, sub)
 }
 
 // Element is Store.Element on the snapshot.

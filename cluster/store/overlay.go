@@ -19,6 +19,7 @@ func (o *Overlay) Add(m *event.Mutation) {
 		return // what it did to a collection, another generation says
 	}
 	o.made.batch.Reset()
+	o.made.touched = o.made.touched[:0]
 	if problem := o.made.elements(m); problem != "" {
 		panic("store: " + m.Op.String() + " was evaluated into what can't be applied: " + problem)
 	}
@@ -40,7 +41,7 @@ func (o *Overlay) Reset() {
 // Live reads what is applied at the moment of each call, under the rows of o if that isn't nil. A call reads one consistent state,
 // several calls do so only on the goroutine that applies. Close does nothing.
 func (s *Store) Live(o *Overlay) *Snapshot {
-	return &Snapshot{reader: overlaid{Reader: s.engine, over: o}}
+	return &Snapshot{reader: overlaid{Reader: cached{s}, over: o}}
 }
 
 // overlaid is an engine's state under an overlay.

@@ -264,18 +264,23 @@ func (a *Apply) putMeta(key []byte, meta *event.Meta) {
 }
 
 // lastRow is where the row just put, that of key and row, lies in the batch.
-func (a *Apply) lastRow() span {
-	end := a.batch.Len()
-	row := end - len(a.row)
-	keyEnd := row - uvarintLen(uint64(len(a.row)))
-	return span{key: keyEnd - len(a.key), keyEnd: keyEnd, row: row, rowEnd: end}
+func (p *projector) lastRow() span {
+	end := p.batch.Len()
+	row := end - len(p.row)
+	keyEnd := row - uvarintLen(uint64(len(p.row)))
+	return span{key: keyEnd - len(p.key), keyEnd: keyEnd, row: row, rowEnd: end}
 }
 
 func (a *Apply) deleteMeta(key []byte) {
 	a.key = appendMetaKey(a.key[:0], key)
 	a.batch.Delete(a.key)
-	end := a.batch.Len()
-	a.rows = append(a.rows, span{key: end - len(a.key), keyEnd: end, row: end, rowEnd: end})
+	a.rows = append(a.rows, a.lastRemoved())
+}
+
+// lastRemoved is where the key of the row just removed lies in the batch.
+func (p *projector) lastRemoved() span {
+	end := p.batch.Len()
+	return span{key: end - len(p.key), keyEnd: end, row: end, rowEnd: end}
 }
 
 func uvarintLen(n uint64) int {

@@ -73,6 +73,7 @@ func (p *projector) element(m *event.Mutation, e *event.Element) {
 	removed := m.Op.Removes() || m.Op == event.OpBits && len(e.Value) == 0
 	if removed {
 		p.batch.Delete(p.key)
+		p.touched = append(p.touched, p.lastRemoved())
 	} else {
 		p.row = appendElement(p.row[:0], &element{kind: m.Type, version: m.Version})
 		if m.Type == event.TypeZSet {
@@ -81,6 +82,9 @@ func (p *projector) element(m *event.Mutation, e *event.Element) {
 			p.row = append(p.row, e.Value...)
 		}
 		p.batch.Put(p.key, p.row)
+		if e.Exists && m.Type != event.TypeList {
+			p.touched = append(p.touched, p.lastRow())
+		}
 	}
 	keep := removed && m.ElementTombstones
 	if !keep && (e.Exists || e.Prev.IsZero()) {
