@@ -16,6 +16,8 @@ var keys = family{
 			`rename b b`, `renamenx b b`, `set c 2`, `renamenx b c`, `rename b c`, `get c`, `pexpiretime c`, `set a x`, `rename a c`, `pexpiretime c`,
 			`set e x pxat 1`, `rename e f`, `renamenx e f`, `set g y`, `renamenx g e`, `get e`,
 			`rpush l 1 2 3`, `rename l m`, `lrange m 0 -1`, `rpush m 4`, `lrange m 0 -1`, `renamenx m n`, `llen n`, `type m`, `lpush n 0`, `lrange n 0 -1`,
+			`setbit zeros 100000 0`, `rename zeros z2`, `strlen z2`, `exists zeros`, `copy z2 z3`, `strlen z3`, `bitcount z3`, `setbit z3 50000 1`, `rename z3 z4`, `bitpos z4 1`,
+			`hset h f v`, `sadd s m`, `zadd z 1.5 m`, `rename h h2`, `rename s s2`, `rename z zz`, `hgetall h2`, `smembers s2`, `zscore zz m`,
 		},
 		"copy": {
 			`copy`, `copy a`, `copy a b`, `set a 1 pxat 4102444800000`, `copy a b`, `copy a b`, `get b`, `pexpiretime b`, `set a 2`, `copy a b replace`, `copy a b REPLACE replace`,

@@ -60,7 +60,15 @@ func (r *Replica) Read(req *command.Request) bool {
 	if req.Reply.Spill != nil {
 		req.Reply.Spill = r.untilReplaced(req.Reply.Spill)
 	}
-	err := rd.run(severalRows(req.Spec, len(req.Args)))
+	err := errTorn
+	if needsSnapshot(req.Spec) {
+		err = rd.run(true)
+	} else if moment, ok := r.store.Moment(); ok || !severalKeys(req.Spec, len(req.Args)) {
+		err = rd.run(false)
+		if err == nil && severalKeys(req.Spec, len(req.Args)) && !r.store.Unchanged(moment) {
+			err = errTorn
+		}
+	}
 	if errors.Is(err, errTorn) {
 		req.Reply.Buf = req.Reply.Buf[:n]
 		err = rd.run(true)

@@ -89,11 +89,15 @@ func (v *stateView) CountScores(key []byte, m *event.Meta, in command.ScoreRange
 	return v.snap.CountScores(key, m, in)
 }
 
-// severalRows says whether a command reads more than one row, so that it needs one consistent state for all.
-func severalRows(s *command.Spec, args int) bool {
-	if s.Scope != command.ScopeKeys || s.Flags&(command.ManyRows|command.MovableKeys) != 0 {
-		return true
-	}
+// needsSnapshot says whether a command reads more of a key than one row and one element, or keys that only it knows: that takes one
+// consistent state from the beginning.
+func needsSnapshot(s *command.Spec) bool {
+	return s.Scope != command.ScopeKeys || s.Flags&(command.ManyRows|command.MovableKeys) != 0
+}
+
+// severalKeys says whether a command reads several keys. They are looked at one by one, which the cache makes quick; if something was
+// committed meanwhile, they are read again, from a snapshot.
+func severalKeys(s *command.Spec, args int) bool {
 	last := s.LastKey
 	if last < 0 {
 		last += args

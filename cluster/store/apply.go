@@ -123,6 +123,7 @@ func (a *Apply) Commit() error {
 	a.key = append(a.key[:0], famOwn, ownState)
 	a.row = appendState(a.row[:0], &a.state)
 	a.batch.Put(a.key, a.row)
+	a.s.moment.Add(1)
 	a.s.epoch.Store(0)
 	if err := a.s.engine.Write(&a.batch); err != nil {
 		a.err = fmt.Errorf("store: write %d entries up to %s to %s: %w", a.count, a.state.Applied, a.s.id, err)
@@ -134,6 +135,7 @@ func (a *Apply) Commit() error {
 	}
 	published := a.state
 	a.s.state.Store(&published)
+	a.s.moment.Add(1)
 	a.reset()
 	return nil
 }

@@ -20,6 +20,8 @@ type Store struct {
 	caching uint64
 	epoch   atomic.Uint64
 	state   atomic.Pointer[State]
+	// moment is even between two commits, odd during one, and never the same again.
+	moment atomic.Uint64
 	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
 	sweep struct{ job, at []byte }
 	queue cleanQueue // of the goroutine that applies
@@ -60,6 +62,16 @@ func (s *Store) Identity() Identity { return s.id }
 
 // State is the state after the last Commit. Safe from any goroutine.
 func (s *Store) State() State { return *s.state.Load() }
+
+// Moment marks the present: as long as Unchanged says so, all that was read from the store between the two calls, row by row, is one
+// state. False: a commit is being written. Any goroutine.
+func (s *Store) Moment() (moment uint64, ok bool) {
+	moment = s.moment.Load()
+	return moment, moment%2 == 0
+}
+
+// Unchanged says whether nothing was committed since the moment.
+func (s *Store) Unchanged(moment uint64) bool { return s.moment.Load() == moment }
 
 // SetCaching starts (with nothing in it) or ends the use of the cache: for the replica that leads. Only from the goroutine that
 // applies. Readers that run meanwhile are right either way: one that has taken the old epoch began before this call,
