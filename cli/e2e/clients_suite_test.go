@@ -59,8 +59,7 @@ func libraries(t *testing.T) []client {
 
 // Stock clients do on ZanKV what they do on Redis: as cluster clients on the cluster port, while a leader moves, and as
 // plain ones on the namespace's own port.
-func TestClients(t *testing.T) {
-	t.Parallel()
+func TestClients(t *testing.T) { // alone: it keeps the machine busy
 	clients := libraries(t)
 	c := ownCluster(t, processes.Options{Nodes: 3, Partitions: 4, Replicas: 3})
 	var cluster, plain []*suiteRun
