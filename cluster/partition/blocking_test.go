@@ -242,10 +242,12 @@ func TestUnblockBeforeItBlocks(t *testing.T) {
 	for _, how := range []command.UnblockHow{command.UnblockGone, command.UnblockTimeout, command.UnblockError} {
 		req := listRequest("pop a 0")
 		l, done := newLane(req)
+		var pushed, popDone chan struct{}
 		c.inTurn(func(r *Replica) {
-			first, _ := newLane(listRequest("push a 1"))
+			var first, second *lane
+			first, pushed = newLane(listRequest("push a 1"))
 			r.runLane(first)
-			second, _ := newLane(listRequest("pop a 0"))
+			second, popDone = newLane(listRequest("pop a 0"))
 			r.runLane(second)
 			r.closeBatch()
 			r.evaluateLanes([]*lane{l}) // waits for its key
@@ -255,13 +257,10 @@ func TestUnblockBeforeItBlocks(t *testing.T) {
 			r.unblockAll([]unblock{{req, how}})
 		})
 		answered(t, "the one unblocked", done)
+		answered(t, "the push", pushed)
+		answered(t, "the pop", popDone)
 		m.blockedNow(0)
 	}
-	m.nothingLeftBut()
-}
-
-func (m *member) nothingLeftBut() {
-	must(m.t, m.replica.do(m.t.Context(), func() { m.replica.box.requests = 0 })) // those lanes never were in it
 	m.nothingLeft()
 }
 

@@ -43,7 +43,7 @@ func (c *cluster) inTurn(f func(r *Replica)) {
 
 func newLane(reqs ...*command.Request) (*lane, chan struct{}) {
 	done := make(chan struct{})
-	return &lane{reqs: reqs, done: func() { close(done) }}, done
+	return &lane{reqs: reqs, uncounted: true, done: func() { close(done) }}, done // it never is in the mailbox
 }
 
 // A key in flight makes its next writer wait, and that one's keys the writers after it; other keys pass.
