@@ -49,22 +49,30 @@ func (c *Context) add(n int64) error {
 	if !ok {
 		return err
 	}
-	var old int64
-	if r.live {
-		if old, ok = parseInt(r.Value); !ok {
-			c.Reply.Error(ErrNotInteger)
-			return nil
-		}
+	if c.increase(r.Value, r.live, n, ErrNotInteger) {
+		c.emitValue(key, c.text, r)
 	}
-	sum, ok := addInt(old, n)
+	return nil
+}
+
+// increase adds n to the integer that old is, 0 if none is there, replies the sum and leaves its digits in c.text. False: it replied an error.
+func (c *Context) increase(old []byte, there bool, n int64, notInteger string) bool {
+	value, ok := int64(0), true
+	if there {
+		value, ok = parseInt(old)
+	}
+	if !ok {
+		c.Reply.Error(notInteger)
+		return false
+	}
+	sum, ok := addInt(value, n)
 	if !ok {
 		c.Reply.Error(ErrOverflow)
-		return nil
+		return false
 	}
 	c.Reply.Int(sum)
 	c.text = strconv.AppendInt(c.text[:0], sum, 10)
-	c.emitValue(key, c.text, r)
-	return nil
+	return true
 }
 
 func runIncrByFloat(c *Context) error {

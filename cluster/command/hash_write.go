@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/zankv/zankv/cdc/event"
 )
@@ -151,21 +150,9 @@ func runHIncrBy(c *Context) error {
 	if !ok {
 		return err
 	}
-	var old int64
-	if found {
-		if old, ok = parseInt(e.Value); !ok {
-			c.Reply.Error(ErrHashInteger)
-			return nil
-		}
+	if c.increase(e.Value, found, n, ErrHashInteger) {
+		c.emitNumber(r, &e, found)
 	}
-	sum, ok := addInt(old, n)
-	if !ok {
-		c.Reply.Error(ErrOverflow)
-		return nil
-	}
-	c.Reply.Int(sum)
-	c.text = strconv.AppendInt(c.text[:0], sum, 10)
-	c.emitNumber(r, &e, found)
 	return nil
 }
 

@@ -32,23 +32,29 @@ func runZLexCount(c *Context) error { return c.zcount(&zquery{by: byLex, limit: 
 
 // zcount counts the range with the ends Args[2] and Args[3].
 func (c *Context) zcount(q *zquery) error {
+	_, _, _, err := c.replyCounted(q)
+	return err
+}
+
+// replyCounted finds the range of Args[1] with the ends Args[2] and Args[3], and replies how many members it has. ok is false when an error was
+// replied, or is returned.
+func (c *Context) replyCounted(q *zquery) (r *row, run zrun, ok bool, err error) {
 	key := c.Args[1]
 	if problem := c.zrangeBounds(q, 2); problem != "" {
 		c.Reply.Error(problem)
-		return nil
+		return nil, run, false, nil
 	}
-	r, ok, err := c.lookType(key, event.TypeZSet)
-	if !ok {
-		return err
+	if r, ok, err = c.lookType(key, event.TypeZSet); !ok {
+		return nil, run, false, err
 	}
-	run, err := c.zfind(key, r, q)
-	if err == nil {
+	if run, err = c.zfind(key, r, q); err == nil {
 		err = c.countRun(key, r, &run)
 	}
-	if err == nil {
-		c.Reply.Int(run.limit)
+	if err != nil {
+		return nil, run, false, err
 	}
-	return err
+	c.Reply.Int(run.limit)
+	return r, run, true, nil
 }
 
 // runZRank is ZRANK and ZREVRANK.

@@ -22,24 +22,11 @@ func runZRemRangeByLex(c *Context) error { return c.zremRange(&zquery{by: byLex,
 
 // zremRange removes the range with the ends Args[2] and Args[3].
 func (c *Context) zremRange(q *zquery) error {
-	key := c.Args[1]
-	if problem := c.zrangeBounds(q, 2); problem != "" {
-		c.Reply.Error(problem)
-		return nil
-	}
-	r, ok, err := c.lookType(key, event.TypeZSet)
+	r, run, ok, err := c.replyCounted(q)
 	if !ok {
 		return err
 	}
-	run, err := c.zfind(key, r, q)
-	if err == nil {
-		err = c.countRun(key, r, &run)
-	}
-	if err != nil {
-		return err
-	}
-	c.Reply.Int(run.limit)
-	return c.zsetRemove(key, r, &run, func(float64, []byte) {})
+	return c.zsetRemove(c.Args[1], r, &run, func(float64, []byte) {})
 }
 
 // zsetRemove removes the members of a run that is exact, each after showing it. It emits one mutation for so many members as a command may

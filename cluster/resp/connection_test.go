@@ -32,7 +32,10 @@ var sessions = []string{
 }
 
 // TestRepliesAsRedis compares sessions, reply by reply, byte by byte.
-func TestRepliesAsRedis(t *testing.T) {
+func TestRepliesAsRedis(t *testing.T) { compareSessions(t, sessions) }
+
+func compareSessions(t *testing.T, sessions []string) {
+	t.Helper()
 	theirs := startRedis(t, "--databases", "1")
 	ours := newCluster(t, 1, nil, &Namespace{Name: "default", Partitions: 1, Hash: HashMurmur3, Forward: true}).nodes[0].addr[NamespacePort]
 	for _, s := range sessions {

@@ -215,13 +215,13 @@ func (v *serving) run(l *forwardpb.Lane) {
 		return
 	}
 	large := make([]bool, len(reqs))
-	todo := readAtOnce(exec, l, reqs, large)
-	if len(todo) == 0 {
+	left := readAtOnce(exec, l, reqs, large)
+	if len(left) == 0 {
 		v.answer(answerOf(l.Id, reqs, large))
 		return
 	}
 	v.held.Add(1)
-	exec.Submit(todo, func() {
+	exec.Submit(left, func() {
 		v.answer(answerOf(l.Id, reqs, large))
 		v.held.Done()
 	})
@@ -229,7 +229,7 @@ func (v *serving) run(l *forwardpb.Lane) {
 
 // readAtOnce answers what it can of a lane that has only reads, and returns what is to be submitted. large notes those that must be asked for
 // in parts.
-func readAtOnce(exec Executor, l *forwardpb.Lane, reqs []*command.Request, large []bool) (todo []*command.Request) {
+func readAtOnce(exec Executor, l *forwardpb.Lane, reqs []*command.Request, large []bool) (left []*command.Request) {
 	reads := true
 	for _, req := range reqs {
 		reads = reads && req.Spec.Flags&command.Write == 0 && req.Spec != command.Exec
@@ -240,10 +240,10 @@ func readAtOnce(exec Executor, l *forwardpb.Lane, reqs []*command.Request, large
 		}
 		if !reads || !readBounded(exec, req, l.Flags[i]&flagLarge != 0, &large[i]) {
 			reads = false
-			todo = append(todo, req)
+			left = append(left, req)
 		}
 	}
-	return todo
+	return left
 }
 
 // runBlocking submits a command that may wait. It doesn't count among the lanes in work: thousands may wait.

@@ -40,18 +40,7 @@ var transactionSessions = []string{
 }
 
 func TestTransactionsAsRedis(t *testing.T) {
-	theirs := startRedis(t, "--databases", "1")
-	ours := newCluster(t, 1, nil, &Namespace{Name: "default", Partitions: 1, Hash: HashMurmur3, Forward: true}).nodes[0].addr[NamespacePort]
-	for _, s := range transactionSessions {
-		var in strings.Builder
-		for _, line := range strings.Split(s, "|") {
-			in.WriteString(encode(strings.Split(line, " ")...))
-		}
-		got, want := normal(exchange(t, ours, in.String())), normal(exchange(t, theirs, in.String()))
-		if got != want {
-			t.Errorf("%s:\ngot  %q\nwant %q", s, got, want)
-		}
-	}
+	compareSessions(t, transactionSessions)
 }
 
 func TestTransactionsInPipelines(t *testing.T) {
