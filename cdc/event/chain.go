@@ -38,6 +38,15 @@ func ParseChain(s string) (Chain, error) {
 	return c, nil
 }
 
+// MarshalText is String.
+func (c Chain) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, c[:]), nil }
+
+// UnmarshalText is ParseChain.
+func (c *Chain) UnmarshalText(text []byte) (err error) {
+	*c, err = ParseChain(string(text))
+	return err
+}
+
 // Digest is what of a mutation goes into the chain.
 type Digest [sha256.Size]byte
 

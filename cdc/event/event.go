@@ -49,6 +49,15 @@ func ParsePosition(s string) (Position, error) {
 	return Position{Term: t, Index: i}, nil
 }
 
+// MarshalText is String, so that JSON shows positions as people see them.
+func (p Position) MarshalText() ([]byte, error) { return p.Append(nil), nil }
+
+// UnmarshalText is ParsePosition.
+func (p *Position) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePosition(string(text))
+	return err
+}
+
 // ClusterNumber is a partition's own small number for a cluster id. Numbers start at 1, are assigned by an event
 // (Event.Clusters) and never change. 0 is no cluster.
 type ClusterNumber uint32

@@ -98,6 +98,12 @@ func parseOp(s []byte) (Op, bool) {
 	return Op(n), ok && n != 0
 }
 
+// IsOp says whether name is an op's, as the JSON has it.
+func IsOp(name string) bool {
+	_, ok := parseOp([]byte(name))
+	return ok
+}
+
 func parseType(s []byte) (Type, bool) {
 	n, ok := parseName(s, typeNames[:], "type")
 	return Type(n), ok

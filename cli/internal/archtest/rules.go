@@ -11,7 +11,8 @@ var rows = [][]string{
 	{"cluster/local", "cluster/sim"},
 	{"cluster/datanode", "cluster/placedriver"},
 	{"replay"},
-	{"cdc/kafka", "cdc/feed"},
+	{"cdc/changefeed/worker", "cdc/changefeed/admin", "cdc/verify"},
+	{"cdc/kafka", "cdc/archive", "cdc/feed"},
 	{"cluster/resp"},
 	{"cluster/partition"},
 	{"cluster/multiraft"},
@@ -23,6 +24,8 @@ var rows = [][]string{
 	// placement reads metadata's types, and meta/admin asks placement where replicas go.
 	{"cluster/meta", "cluster/placement"},
 	{"wal"},
+	{"cdc/message"},
+	{"cdc/changefeed"},
 	{"conflict"},
 	{"cluster/rdb"},
 	{"cdc/event", "backupfmt", "cluster/hlc"},
