@@ -19,7 +19,7 @@ endif
 # Not every source comes with its repository.
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 
-.PHONY: help run build test test-race check fuzz bench proto rocksdb deps deps-test clean
+.PHONY: help run build test test-race check fuzz bench proto rocksdb kafka deps deps-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
@@ -56,12 +56,18 @@ rocksdb: ## build RocksDB in release mode into the cache, once (about 8 minutes 
 	@deployments/deps.sh build rocksdb
 	@deployments/rocksdb/build.sh
 
+kafka: ## run a Kafka broker on 127.0.0.1:9092, data under data/kafka, until Ctrl-C
+	@deployments/deps.sh kafka
+	@deployments/kafka/install.sh
+	@deployments/kafka/broker.sh
+
 deps: ## install what building needs, if it is missing
 	@deployments/deps.sh build
 
 deps-test: ## install what testing needs, if it is missing
 	@deployments/deps.sh build test
 	@deployments/clients/install.sh
+	@deployments/kafka/install.sh
 
 clean: ## remove bin/ and the local cluster's data
 	rm -rf bin data

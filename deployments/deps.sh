@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing of the Debian packages that a purpose needs: build, test, rocksdb (its release build).
+# Installs what is missing of the Debian packages that a purpose needs: build, test, rocksdb (its release
+# build), kafka (a broker).
 #
 #   deployments/deps.sh build test
 #
@@ -19,7 +20,11 @@ for purpose in "$@"; do
       python3 -m pip --version > /dev/null 2>&1 || packages+=(python3 python3-pip)
       ;;
     rocksdb) packages+=(cmake make dpkg-dev) ;;
-    *) echo "deps.sh: no purpose '$purpose': build, test or rocksdb" >&2; exit 2 ;;
+    kafka)
+      command -v java > /dev/null || packages+=(default-jre-headless)
+      command -v mvn > /dev/null || packages+=(maven)
+      ;;
+    *) echo "deps.sh: no purpose '$purpose': build, test, rocksdb or kafka" >&2; exit 2 ;;
   esac
 done
 
