@@ -57,8 +57,8 @@ type Reader struct {
 	last    event.Stamp    // of the last event handed out, or where the first stream began
 	reached event.Position // up to where everything came: last's position or a bookmark
 	begun   bool           // last and reached are known
-	conn    *connection
-	trial   trial
+	conn    *connection[feedpb.SubscribeResponse]
+	search  search
 	item    Item
 	done    bool
 }
@@ -79,6 +79,10 @@ func Open(ctx context.Context, cfg Config) (*Reader, error) {
 	}
 	r := &Reader{cfg: cfg}
 	r.ctx, r.cancel = context.WithCancel(ctx)
+	// Who reads to the end wants what the leader acknowledged; who follows spares it.
+	r.search = search{
+		ctx: r.ctx, nodes: cfg.Nodes, namespace: cfg.Namespace, partition: cfg.Partition, leader: !cfg.Follow, giveUp: cfg.GiveUp, dial: cfg.Dial, logger: cfg.Logger,
+	}
 	return r, nil
 }
 
@@ -140,7 +144,7 @@ func (r *Reader) receive() (*Item, error) {
 			return nil, err
 		}
 	}
-	m, err := r.conn.receive(r.cfg.Silence)
+	m, err := r.message()
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +194,7 @@ func (r *Reader) takeBatch(b *feedpb.Batch) error {
 			return r.in.refuse(err)
 		}
 	}
-	r.trial.succeeded()
+	r.search.succeeded()
 	return nil
 }
 
@@ -218,7 +222,7 @@ func (r *Reader) bookmark(b *feedpb.Bookmark) (*Item, error) {
 		return nil, nil // of a replica that is behind the one before
 	}
 	r.reached = p
-	r.trial.succeeded()
+	r.search.succeeded()
 	r.item = Item{Stamp: &r.in.stamp, Names: r.in.names, Bookmark: p, ServerTime: time.Unix(0, b.Time)}
 	return &r.item, nil
 }

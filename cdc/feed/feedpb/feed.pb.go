@@ -83,7 +83,7 @@ func (x Problem_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Problem_Kind.Descriptor instead.
 func (Problem_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{14, 0}
+	return file_feed_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Position is one raft entry of a partition; people see it as term-index.
@@ -1002,11 +1002,17 @@ func (x *StatusRequest) GetPartition() uint32 {
 }
 
 type StatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Oldest        *Position              `protobuf:"bytes,1,opt,name=oldest,proto3" json:"oldest,omitempty"`                             // the event before the oldest one retained; zero: everything is
-	OldestTime    int64                  `protobuf:"fixed64,2,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"` // the oldest retained event's; 0 if there is none
-	Last          *Position              `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`                                 // the last event applied
-	Applied       uint64                 `protobuf:"varint,4,opt,name=applied,proto3" json:"applied,omitempty"`                          // index of the last entry applied
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Oldest     *Position              `protobuf:"bytes,1,opt,name=oldest,proto3" json:"oldest,omitempty"`                             // the event before the oldest one retained; zero: everything is
+	OldestTime int64                  `protobuf:"fixed64,2,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"` // the oldest retained event's; 0 if there is none
+	Last       *Position              `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`                                 // the last event applied
+	Applied    uint64                 `protobuf:"varint,4,opt,name=applied,proto3" json:"applied,omitempty"`                          // index of the last entry applied
+	FirstIndex uint64                 `protobuf:"varint,5,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`  // the oldest entry left in the log, an event or not
+	Bytes      uint64                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`                              // of the entries left
+	// How far consumers can hold the log back: their entries go when more bytes than limit_bytes are left, or when they are older than limit_ms.
+	LimitBytes    uint64      `protobuf:"varint,7,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
+	LimitMs       int64       `protobuf:"varint,8,opt,name=limit_ms,json=limitMs,proto3" json:"limit_ms,omitempty"`
+	Consumers     []*Consumer `protobuf:"bytes,9,rep,name=consumers,proto3" json:"consumers,omitempty"` // as this replica's log serves them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1069,6 +1075,798 @@ func (x *StatusResponse) GetApplied() uint64 {
 	return 0
 }
 
+func (x *StatusResponse) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetLimitBytes() uint64 {
+	if x != nil {
+		return x.LimitBytes
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetLimitMs() int64 {
+	if x != nil {
+		return x.LimitMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetConsumers() []*Consumer {
+	if x != nil {
+		return x.Consumers
+	}
+	return nil
+}
+
+type SnapshotRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Partition uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	AtLeast   *Position              `protobuf:"bytes,3,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"` // the replica must have applied it, else it answers with AHEAD
+	// Only keys above this one, for a reader that has the rows up to it of an earlier snapshot, and can do with another position for the rest.
+	AfterKey      []byte `protobuf:"bytes,4,opt,name=after_key,json=afterKey,proto3" json:"after_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRequest) Reset() {
+	*x = SnapshotRequest{}
+	mi := &file_feed_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRequest) ProtoMessage() {}
+
+func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SnapshotRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *SnapshotRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *SnapshotRequest) GetAtLeast() *Position {
+	if x != nil {
+		return x.AtLeast
+	}
+	return nil
+}
+
+func (x *SnapshotRequest) GetAfterKey() []byte {
+	if x != nil {
+		return x.AfterKey
+	}
+	return nil
+}
+
+type SnapshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Body:
+	//
+	//	*SnapshotResponse_Base
+	//	*SnapshotResponse_Rows
+	//	*SnapshotResponse_End
+	Body          isSnapshotResponse_Body `protobuf_oneof:"body"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotResponse) Reset() {
+	*x = SnapshotResponse{}
+	mi := &file_feed_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotResponse) ProtoMessage() {}
+
+func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotResponse.ProtoReflect.Descriptor instead.
+func (*SnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SnapshotResponse) GetBody() isSnapshotResponse_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *SnapshotResponse) GetBase() *SnapshotBase {
+	if x != nil {
+		if x, ok := x.Body.(*SnapshotResponse_Base); ok {
+			return x.Base
+		}
+	}
+	return nil
+}
+
+func (x *SnapshotResponse) GetRows() *SnapshotRows {
+	if x != nil {
+		if x, ok := x.Body.(*SnapshotResponse_Rows); ok {
+			return x.Rows
+		}
+	}
+	return nil
+}
+
+func (x *SnapshotResponse) GetEnd() *SnapshotEnd {
+	if x != nil {
+		if x, ok := x.Body.(*SnapshotResponse_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isSnapshotResponse_Body interface {
+	isSnapshotResponse_Body()
+}
+
+type SnapshotResponse_Base struct {
+	Base *SnapshotBase `protobuf:"bytes,1,opt,name=base,proto3,oneof"`
+}
+
+type SnapshotResponse_Rows struct {
+	Rows *SnapshotRows `protobuf:"bytes,2,opt,name=rows,proto3,oneof"`
+}
+
+type SnapshotResponse_End struct {
+	End *SnapshotEnd `protobuf:"bytes,3,opt,name=end,proto3,oneof"`
+}
+
+func (*SnapshotResponse_Base) isSnapshotResponse_Body() {}
+
+func (*SnapshotResponse_Rows) isSnapshotResponse_Body() {}
+
+func (*SnapshotResponse_End) isSnapshotResponse_Body() {}
+
+// SnapshotBase is the place of the log that the state is of.
+type SnapshotBase struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Cluster   string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Namespace string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Partition uint32                 `protobuf:"varint,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	Position  *Position              `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"` // the last event in the state: subscribe after it to go on; zero: there is none
+	Chain     []byte                 `protobuf:"bytes,5,opt,name=chain,proto3" json:"chain,omitempty"`       // the chain there
+	Applied   *Position              `protobuf:"bytes,6,opt,name=applied,proto3" json:"applied,omitempty"`   // the last entry in the state, an event or not
+	Names     []string               `protobuf:"bytes,7,rep,name=names,proto3" json:"names,omitempty"`       // cluster ids by number; number 0 is empty
+	// The partition's wall clock at that entry, ms since 1970: keys whose expiry is at or before it are left out. It is the clock by which
+	// events judge expiry, so that every replica leaves out the same, and may be behind the present where the partition is quiet.
+	WallMs        int64  `protobuf:"varint,8,opt,name=wall_ms,json=wallMs,proto3" json:"wall_ms,omitempty"`
+	Time          int64  `protobuf:"fixed64,9,opt,name=time,proto3" json:"time,omitempty"` // the partition's hybrid clock there, ns since 1970: no version in the rows is above it
+	Keys          uint64 `protobuf:"varint,10,opt,name=keys,proto3" json:"keys,omitempty"` // all keys there, expired ones and those up to after_key included: for showing progress
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotBase) Reset() {
+	*x = SnapshotBase{}
+	mi := &file_feed_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotBase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotBase) ProtoMessage() {}
+
+func (x *SnapshotBase) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotBase.ProtoReflect.Descriptor instead.
+func (*SnapshotBase) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SnapshotBase) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *SnapshotBase) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *SnapshotBase) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *SnapshotBase) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *SnapshotBase) GetChain() []byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *SnapshotBase) GetApplied() *Position {
+	if x != nil {
+		return x.Applied
+	}
+	return nil
+}
+
+func (x *SnapshotBase) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *SnapshotBase) GetWallMs() int64 {
+	if x != nil {
+		return x.WallMs
+	}
+	return 0
+}
+
+func (x *SnapshotBase) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *SnapshotBase) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+// SnapshotRows are about 256 KiB of rows; one that is larger comes alone. Without rows it says that the server is still at it.
+type SnapshotRows struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An event in the logged form (event.proto) whose mutations are the rows. Its position is none of the log's. What a row says is
+	// written at store.RowReader.
+	Event []byte `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // how many mutations
+	// SHA-256 over the digest before (32 bytes; before the first rows, the base's chain) and the event's bytes.
+	Digest        []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRows) Reset() {
+	*x = SnapshotRows{}
+	mi := &file_feed_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRows) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRows) ProtoMessage() {}
+
+func (x *SnapshotRows) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRows.ProtoReflect.Descriptor instead.
+func (*SnapshotRows) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SnapshotRows) GetEvent() []byte {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *SnapshotRows) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *SnapshotRows) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// SnapshotEnd says that all rows were sent.
+type SnapshotEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          uint64                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`    // mutations in all
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // that of the last rows
+	Keys          uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`    // keys that the rows are of
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotEnd) Reset() {
+	*x = SnapshotEnd{}
+	mi := &file_feed_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotEnd) ProtoMessage() {}
+
+func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
+func (*SnapshotEnd) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SnapshotEnd) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *SnapshotEnd) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *SnapshotEnd) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+type SetConsumerRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Partition uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Id        string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`             // 1 to 255 bytes
+	Position  *Position              `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"` // everything up to it was read; zero or absent: the consumer is removed
+	// Move it even if it stands further on. Otherwise such a position is left where it stands: it was sent late.
+	Back          bool `protobuf:"varint,5,opt,name=back,proto3" json:"back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConsumerRequest) Reset() {
+	*x = SetConsumerRequest{}
+	mi := &file_feed_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConsumerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConsumerRequest) ProtoMessage() {}
+
+func (x *SetConsumerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConsumerRequest.ProtoReflect.Descriptor instead.
+func (*SetConsumerRequest) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SetConsumerRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *SetConsumerRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *SetConsumerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetConsumerRequest) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *SetConsumerRequest) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
+type SetConsumerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Consumer      *Consumer              `protobuf:"bytes,1,opt,name=consumer,proto3" json:"consumer,omitempty"` // as it stands now; absent if it was removed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConsumerResponse) Reset() {
+	*x = SetConsumerResponse{}
+	mi := &file_feed_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConsumerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConsumerResponse) ProtoMessage() {}
+
+func (x *SetConsumerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConsumerResponse.ProtoReflect.Descriptor instead.
+func (*SetConsumerResponse) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SetConsumerResponse) GetConsumer() *Consumer {
+	if x != nil {
+		return x.Consumer
+	}
+	return nil
+}
+
+type ConsumersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumersRequest) Reset() {
+	*x = ConsumersRequest{}
+	mi := &file_feed_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumersRequest) ProtoMessage() {}
+
+func (x *ConsumersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumersRequest.ProtoReflect.Descriptor instead.
+func (*ConsumersRequest) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ConsumersRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ConsumersRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+type ConsumersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Consumers     []*Consumer            `protobuf:"bytes,1,rep,name=consumers,proto3" json:"consumers,omitempty"`                      // in the order of their ids
+	LimitBytes    uint64                 `protobuf:"varint,2,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"` // as in StatusResponse
+	LimitMs       int64                  `protobuf:"varint,3,opt,name=limit_ms,json=limitMs,proto3" json:"limit_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumersResponse) Reset() {
+	*x = ConsumersResponse{}
+	mi := &file_feed_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumersResponse) ProtoMessage() {}
+
+func (x *ConsumersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumersResponse.ProtoReflect.Descriptor instead.
+func (*ConsumersResponse) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ConsumersResponse) GetConsumers() []*Consumer {
+	if x != nil {
+		return x.Consumers
+	}
+	return nil
+}
+
+func (x *ConsumersResponse) GetLimitBytes() uint64 {
+	if x != nil {
+		return x.LimitBytes
+	}
+	return 0
+}
+
+func (x *ConsumersResponse) GetLimitMs() int64 {
+	if x != nil {
+		return x.LimitMs
+	}
+	return 0
+}
+
+// Consumer is one that is registered, and how far from losing its place in the log of the replica that answers. Sizes and ages are exact to
+// the places that the log remembers, some 64 KiB apart and more in a large log: the log may keep a little more, and not less than
+// a 32nd of the limit less.
+type Consumer struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Position   *Position              `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	LagEntries uint64                 `protobuf:"varint,3,opt,name=lag_entries,json=lagEntries,proto3" json:"lag_entries,omitempty"` // after its position, up to the last event
+	LagBytes   uint64                 `protobuf:"varint,4,opt,name=lag_bytes,json=lagBytes,proto3" json:"lag_bytes,omitempty"`       // of all entries after its position
+	LagMs      int64                  `protobuf:"varint,5,opt,name=lag_ms,json=lagMs,proto3" json:"lag_ms,omitempty"`                // age of the oldest entry that it hasn't read; 0 if it has read all events
+	// What is left before its place is lost: bytes that may be written to this partition, time, and bytes that may be written to
+	// the node's log by all partitions. 0 and less: it is lost as soon as the log is next looked at. -1 in the last one: the log has no cap.
+	HeadroomBytes     int64 `protobuf:"varint,6,opt,name=headroom_bytes,json=headroomBytes,proto3" json:"headroom_bytes,omitempty"`
+	HeadroomMs        int64 `protobuf:"varint,7,opt,name=headroom_ms,json=headroomMs,proto3" json:"headroom_ms,omitempty"`
+	HeadroomDiskBytes int64 `protobuf:"varint,8,opt,name=headroom_disk_bytes,json=headroomDiskBytes,proto3" json:"headroom_disk_bytes,omitempty"`
+	Lost              bool  `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"` // events after its position are gone from this replica's log; it holds nothing back any more
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Consumer) Reset() {
+	*x = Consumer{}
+	mi := &file_feed_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Consumer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Consumer) ProtoMessage() {}
+
+func (x *Consumer) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Consumer.ProtoReflect.Descriptor instead.
+func (*Consumer) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Consumer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Consumer) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *Consumer) GetLagEntries() uint64 {
+	if x != nil {
+		return x.LagEntries
+	}
+	return 0
+}
+
+func (x *Consumer) GetLagBytes() uint64 {
+	if x != nil {
+		return x.LagBytes
+	}
+	return 0
+}
+
+func (x *Consumer) GetLagMs() int64 {
+	if x != nil {
+		return x.LagMs
+	}
+	return 0
+}
+
+func (x *Consumer) GetHeadroomBytes() int64 {
+	if x != nil {
+		return x.HeadroomBytes
+	}
+	return 0
+}
+
+func (x *Consumer) GetHeadroomMs() int64 {
+	if x != nil {
+		return x.HeadroomMs
+	}
+	return 0
+}
+
+func (x *Consumer) GetHeadroomDiskBytes() int64 {
+	if x != nil {
+		return x.HeadroomDiskBytes
+	}
+	return 0
+}
+
+func (x *Consumer) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
 // Problem is the detail of a status that ends a call.
 type Problem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1082,7 +1880,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_feed_proto_msgTypes[14]
+	mi := &file_feed_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1892,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[14]
+	mi := &file_feed_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1905,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{14}
+	return file_feed_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Problem) GetKind() Problem_Kind {
@@ -1204,13 +2002,78 @@ const file_feed_proto_rawDesc = "" +
 	"\breplicas\x18\x03 \x03(\tR\breplicas\"K\n" +
 	"\rStatusRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
-	"\tpartition\x18\x02 \x01(\rR\tpartition\"\xa9\x01\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\"\xd3\x02\n" +
 	"\x0eStatusResponse\x12/\n" +
 	"\x06oldest\x18\x01 \x01(\v2\x17.zankv.feed.v1.PositionR\x06oldest\x12\x1f\n" +
 	"\voldest_time\x18\x02 \x01(\x10R\n" +
 	"oldestTime\x12+\n" +
 	"\x04last\x18\x03 \x01(\v2\x17.zankv.feed.v1.PositionR\x04last\x12\x18\n" +
-	"\aapplied\x18\x04 \x01(\x04R\aapplied\"\xfc\x01\n" +
+	"\aapplied\x18\x04 \x01(\x04R\aapplied\x12\x1f\n" +
+	"\vfirst_index\x18\x05 \x01(\x04R\n" +
+	"firstIndex\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12\x1f\n" +
+	"\vlimit_bytes\x18\a \x01(\x04R\n" +
+	"limitBytes\x12\x19\n" +
+	"\blimit_ms\x18\b \x01(\x03R\alimitMs\x125\n" +
+	"\tconsumers\x18\t \x03(\v2\x17.zankv.feed.v1.ConsumerR\tconsumers\"\x9e\x01\n" +
+	"\x0fSnapshotRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x122\n" +
+	"\bat_least\x18\x03 \x01(\v2\x17.zankv.feed.v1.PositionR\aatLeast\x12\x1b\n" +
+	"\tafter_key\x18\x04 \x01(\fR\bafterKey\"\xb0\x01\n" +
+	"\x10SnapshotResponse\x121\n" +
+	"\x04base\x18\x01 \x01(\v2\x1b.zankv.feed.v1.SnapshotBaseH\x00R\x04base\x121\n" +
+	"\x04rows\x18\x02 \x01(\v2\x1b.zankv.feed.v1.SnapshotRowsH\x00R\x04rows\x12.\n" +
+	"\x03end\x18\x03 \x01(\v2\x1a.zankv.feed.v1.SnapshotEndH\x00R\x03endB\x06\n" +
+	"\x04body\"\xb9\x02\n" +
+	"\fSnapshotBase\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\rR\tpartition\x123\n" +
+	"\bposition\x18\x04 \x01(\v2\x17.zankv.feed.v1.PositionR\bposition\x12\x14\n" +
+	"\x05chain\x18\x05 \x01(\fR\x05chain\x121\n" +
+	"\aapplied\x18\x06 \x01(\v2\x17.zankv.feed.v1.PositionR\aapplied\x12\x14\n" +
+	"\x05names\x18\a \x03(\tR\x05names\x12\x17\n" +
+	"\awall_ms\x18\b \x01(\x03R\x06wallMs\x12\x12\n" +
+	"\x04time\x18\t \x01(\x10R\x04time\x12\x12\n" +
+	"\x04keys\x18\n" +
+	" \x01(\x04R\x04keys\"R\n" +
+	"\fSnapshotRows\x12\x14\n" +
+	"\x05event\x18\x01 \x01(\fR\x05event\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\"M\n" +
+	"\vSnapshotEnd\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x12\n" +
+	"\x04keys\x18\x03 \x01(\x04R\x04keys\"\xa9\x01\n" +
+	"\x12SetConsumerRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x123\n" +
+	"\bposition\x18\x04 \x01(\v2\x17.zankv.feed.v1.PositionR\bposition\x12\x12\n" +
+	"\x04back\x18\x05 \x01(\bR\x04back\"J\n" +
+	"\x13SetConsumerResponse\x123\n" +
+	"\bconsumer\x18\x01 \x01(\v2\x17.zankv.feed.v1.ConsumerR\bconsumer\"N\n" +
+	"\x10ConsumersRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\"\x86\x01\n" +
+	"\x11ConsumersResponse\x125\n" +
+	"\tconsumers\x18\x01 \x03(\v2\x17.zankv.feed.v1.ConsumerR\tconsumers\x12\x1f\n" +
+	"\vlimit_bytes\x18\x02 \x01(\x04R\n" +
+	"limitBytes\x12\x19\n" +
+	"\blimit_ms\x18\x03 \x01(\x03R\alimitMs\"\xb0\x02\n" +
+	"\bConsumer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
+	"\bposition\x18\x02 \x01(\v2\x17.zankv.feed.v1.PositionR\bposition\x12\x1f\n" +
+	"\vlag_entries\x18\x03 \x01(\x04R\n" +
+	"lagEntries\x12\x1b\n" +
+	"\tlag_bytes\x18\x04 \x01(\x04R\blagBytes\x12\x15\n" +
+	"\x06lag_ms\x18\x05 \x01(\x03R\x05lagMs\x12%\n" +
+	"\x0eheadroom_bytes\x18\x06 \x01(\x03R\rheadroomBytes\x12\x1f\n" +
+	"\vheadroom_ms\x18\a \x01(\x03R\n" +
+	"headroomMs\x12.\n" +
+	"\x13headroom_disk_bytes\x18\b \x01(\x03R\x11headroomDiskBytes\x12\x12\n" +
+	"\x04lost\x18\t \x01(\bR\x04lost\"\xfc\x01\n" +
 	"\aProblem\x12/\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.zankv.feed.v1.Problem.KindR\x04kind\x12/\n" +
 	"\x06oldest\x18\x02 \x01(\v2\x17.zankv.feed.v1.PositionR\x06oldest\x12\x1c\n" +
@@ -1222,12 +2085,15 @@ const file_feed_proto_rawDesc = "" +
 	"\tELSEWHERE\x10\x02\x12\v\n" +
 	"\aUNKNOWN\x10\x03\x12\t\n" +
 	"\x05AHEAD\x10\x04\x12\f\n" +
-	"\bMISMATCH\x10\x052\xf2\x01\n" +
+	"\bMISMATCH\x10\x052\xe7\x03\n" +
 	"\x04Feed\x12P\n" +
 	"\tSubscribe\x12\x1f.zankv.feed.v1.SubscribeRequest\x1a .zankv.feed.v1.SubscribeResponse0\x01\x12Q\n" +
 	"\n" +
 	"Partitions\x12 .zankv.feed.v1.PartitionsRequest\x1a!.zankv.feed.v1.PartitionsResponse\x12E\n" +
-	"\x06Status\x12\x1c.zankv.feed.v1.StatusRequest\x1a\x1d.zankv.feed.v1.StatusResponseB(Z&github.com/zankv/zankv/cdc/feed/feedpbb\x06proto3"
+	"\x06Status\x12\x1c.zankv.feed.v1.StatusRequest\x1a\x1d.zankv.feed.v1.StatusResponse\x12M\n" +
+	"\bSnapshot\x12\x1e.zankv.feed.v1.SnapshotRequest\x1a\x1f.zankv.feed.v1.SnapshotResponse0\x01\x12T\n" +
+	"\vSetConsumer\x12!.zankv.feed.v1.SetConsumerRequest\x1a\".zankv.feed.v1.SetConsumerResponse\x12N\n" +
+	"\tConsumers\x12\x1f.zankv.feed.v1.ConsumersRequest\x1a .zankv.feed.v1.ConsumersResponseB(Z&github.com/zankv/zankv/cdc/feed/feedpbb\x06proto3"
 
 var (
 	file_feed_proto_rawDescOnce sync.Once
@@ -1242,24 +2108,34 @@ func file_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_feed_proto_goTypes = []any{
-	(Problem_Kind)(0),          // 0: zankv.feed.v1.Problem.Kind
-	(*Position)(nil),           // 1: zankv.feed.v1.Position
-	(*SubscribeRequest)(nil),   // 2: zankv.feed.v1.SubscribeRequest
-	(*Resume)(nil),             // 3: zankv.feed.v1.Resume
-	(*SubscribeResponse)(nil),  // 4: zankv.feed.v1.SubscribeResponse
-	(*Base)(nil),               // 5: zankv.feed.v1.Base
-	(*Batch)(nil),              // 6: zankv.feed.v1.Batch
-	(*Record)(nil),             // 7: zankv.feed.v1.Record
-	(*Bookmark)(nil),           // 8: zankv.feed.v1.Bookmark
-	(*End)(nil),                // 9: zankv.feed.v1.End
-	(*PartitionsRequest)(nil),  // 10: zankv.feed.v1.PartitionsRequest
-	(*PartitionsResponse)(nil), // 11: zankv.feed.v1.PartitionsResponse
-	(*Partition)(nil),          // 12: zankv.feed.v1.Partition
-	(*StatusRequest)(nil),      // 13: zankv.feed.v1.StatusRequest
-	(*StatusResponse)(nil),     // 14: zankv.feed.v1.StatusResponse
-	(*Problem)(nil),            // 15: zankv.feed.v1.Problem
+	(Problem_Kind)(0),           // 0: zankv.feed.v1.Problem.Kind
+	(*Position)(nil),            // 1: zankv.feed.v1.Position
+	(*SubscribeRequest)(nil),    // 2: zankv.feed.v1.SubscribeRequest
+	(*Resume)(nil),              // 3: zankv.feed.v1.Resume
+	(*SubscribeResponse)(nil),   // 4: zankv.feed.v1.SubscribeResponse
+	(*Base)(nil),                // 5: zankv.feed.v1.Base
+	(*Batch)(nil),               // 6: zankv.feed.v1.Batch
+	(*Record)(nil),              // 7: zankv.feed.v1.Record
+	(*Bookmark)(nil),            // 8: zankv.feed.v1.Bookmark
+	(*End)(nil),                 // 9: zankv.feed.v1.End
+	(*PartitionsRequest)(nil),   // 10: zankv.feed.v1.PartitionsRequest
+	(*PartitionsResponse)(nil),  // 11: zankv.feed.v1.PartitionsResponse
+	(*Partition)(nil),           // 12: zankv.feed.v1.Partition
+	(*StatusRequest)(nil),       // 13: zankv.feed.v1.StatusRequest
+	(*StatusResponse)(nil),      // 14: zankv.feed.v1.StatusResponse
+	(*SnapshotRequest)(nil),     // 15: zankv.feed.v1.SnapshotRequest
+	(*SnapshotResponse)(nil),    // 16: zankv.feed.v1.SnapshotResponse
+	(*SnapshotBase)(nil),        // 17: zankv.feed.v1.SnapshotBase
+	(*SnapshotRows)(nil),        // 18: zankv.feed.v1.SnapshotRows
+	(*SnapshotEnd)(nil),         // 19: zankv.feed.v1.SnapshotEnd
+	(*SetConsumerRequest)(nil),  // 20: zankv.feed.v1.SetConsumerRequest
+	(*SetConsumerResponse)(nil), // 21: zankv.feed.v1.SetConsumerResponse
+	(*ConsumersRequest)(nil),    // 22: zankv.feed.v1.ConsumersRequest
+	(*ConsumersResponse)(nil),   // 23: zankv.feed.v1.ConsumersResponse
+	(*Consumer)(nil),            // 24: zankv.feed.v1.Consumer
+	(*Problem)(nil),             // 25: zankv.feed.v1.Problem
 }
 var file_feed_proto_depIdxs = []int32{
 	3,  // 0: zankv.feed.v1.SubscribeRequest.after:type_name -> zankv.feed.v1.Resume
@@ -1276,19 +2152,36 @@ var file_feed_proto_depIdxs = []int32{
 	12, // 11: zankv.feed.v1.PartitionsResponse.partitions:type_name -> zankv.feed.v1.Partition
 	1,  // 12: zankv.feed.v1.StatusResponse.oldest:type_name -> zankv.feed.v1.Position
 	1,  // 13: zankv.feed.v1.StatusResponse.last:type_name -> zankv.feed.v1.Position
-	0,  // 14: zankv.feed.v1.Problem.kind:type_name -> zankv.feed.v1.Problem.Kind
-	1,  // 15: zankv.feed.v1.Problem.oldest:type_name -> zankv.feed.v1.Position
-	2,  // 16: zankv.feed.v1.Feed.Subscribe:input_type -> zankv.feed.v1.SubscribeRequest
-	10, // 17: zankv.feed.v1.Feed.Partitions:input_type -> zankv.feed.v1.PartitionsRequest
-	13, // 18: zankv.feed.v1.Feed.Status:input_type -> zankv.feed.v1.StatusRequest
-	4,  // 19: zankv.feed.v1.Feed.Subscribe:output_type -> zankv.feed.v1.SubscribeResponse
-	11, // 20: zankv.feed.v1.Feed.Partitions:output_type -> zankv.feed.v1.PartitionsResponse
-	14, // 21: zankv.feed.v1.Feed.Status:output_type -> zankv.feed.v1.StatusResponse
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	24, // 14: zankv.feed.v1.StatusResponse.consumers:type_name -> zankv.feed.v1.Consumer
+	1,  // 15: zankv.feed.v1.SnapshotRequest.at_least:type_name -> zankv.feed.v1.Position
+	17, // 16: zankv.feed.v1.SnapshotResponse.base:type_name -> zankv.feed.v1.SnapshotBase
+	18, // 17: zankv.feed.v1.SnapshotResponse.rows:type_name -> zankv.feed.v1.SnapshotRows
+	19, // 18: zankv.feed.v1.SnapshotResponse.end:type_name -> zankv.feed.v1.SnapshotEnd
+	1,  // 19: zankv.feed.v1.SnapshotBase.position:type_name -> zankv.feed.v1.Position
+	1,  // 20: zankv.feed.v1.SnapshotBase.applied:type_name -> zankv.feed.v1.Position
+	1,  // 21: zankv.feed.v1.SetConsumerRequest.position:type_name -> zankv.feed.v1.Position
+	24, // 22: zankv.feed.v1.SetConsumerResponse.consumer:type_name -> zankv.feed.v1.Consumer
+	24, // 23: zankv.feed.v1.ConsumersResponse.consumers:type_name -> zankv.feed.v1.Consumer
+	1,  // 24: zankv.feed.v1.Consumer.position:type_name -> zankv.feed.v1.Position
+	0,  // 25: zankv.feed.v1.Problem.kind:type_name -> zankv.feed.v1.Problem.Kind
+	1,  // 26: zankv.feed.v1.Problem.oldest:type_name -> zankv.feed.v1.Position
+	2,  // 27: zankv.feed.v1.Feed.Subscribe:input_type -> zankv.feed.v1.SubscribeRequest
+	10, // 28: zankv.feed.v1.Feed.Partitions:input_type -> zankv.feed.v1.PartitionsRequest
+	13, // 29: zankv.feed.v1.Feed.Status:input_type -> zankv.feed.v1.StatusRequest
+	15, // 30: zankv.feed.v1.Feed.Snapshot:input_type -> zankv.feed.v1.SnapshotRequest
+	20, // 31: zankv.feed.v1.Feed.SetConsumer:input_type -> zankv.feed.v1.SetConsumerRequest
+	22, // 32: zankv.feed.v1.Feed.Consumers:input_type -> zankv.feed.v1.ConsumersRequest
+	4,  // 33: zankv.feed.v1.Feed.Subscribe:output_type -> zankv.feed.v1.SubscribeResponse
+	11, // 34: zankv.feed.v1.Feed.Partitions:output_type -> zankv.feed.v1.PartitionsResponse
+	14, // 35: zankv.feed.v1.Feed.Status:output_type -> zankv.feed.v1.StatusResponse
+	16, // 36: zankv.feed.v1.Feed.Snapshot:output_type -> zankv.feed.v1.SnapshotResponse
+	21, // 37: zankv.feed.v1.Feed.SetConsumer:output_type -> zankv.feed.v1.SetConsumerResponse
+	23, // 38: zankv.feed.v1.Feed.Consumers:output_type -> zankv.feed.v1.ConsumersResponse
+	33, // [33:39] is the sub-list for method output_type
+	27, // [27:33] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_feed_proto_init() }
@@ -1309,13 +2202,18 @@ func file_feed_proto_init() {
 		(*SubscribeResponse_Bookmark)(nil),
 		(*SubscribeResponse_End)(nil),
 	}
+	file_feed_proto_msgTypes[15].OneofWrappers = []any{
+		(*SnapshotResponse_Base)(nil),
+		(*SnapshotResponse_Rows)(nil),
+		(*SnapshotResponse_End)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feed_proto_rawDesc), len(file_feed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

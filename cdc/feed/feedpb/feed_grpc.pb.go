@@ -26,9 +26,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Feed_Subscribe_FullMethodName  = "/zankv.feed.v1.Feed/Subscribe"
-	Feed_Partitions_FullMethodName = "/zankv.feed.v1.Feed/Partitions"
-	Feed_Status_FullMethodName     = "/zankv.feed.v1.Feed/Status"
+	Feed_Subscribe_FullMethodName   = "/zankv.feed.v1.Feed/Subscribe"
+	Feed_Partitions_FullMethodName  = "/zankv.feed.v1.Feed/Partitions"
+	Feed_Status_FullMethodName      = "/zankv.feed.v1.Feed/Status"
+	Feed_Snapshot_FullMethodName    = "/zankv.feed.v1.Feed/Snapshot"
+	Feed_SetConsumer_FullMethodName = "/zankv.feed.v1.Feed/SetConsumer"
+	Feed_Consumers_FullMethodName   = "/zankv.feed.v1.Feed/Consumers"
 )
 
 // FeedClient is the client API for Feed service.
@@ -42,6 +45,13 @@ type FeedClient interface {
 	Partitions(ctx context.Context, in *PartitionsRequest, opts ...grpc.CallOption) (*PartitionsResponse, error)
 	// Status says what this node's replica of a partition holds.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// Snapshot streams the partition's state as it is at one position of its log: a SnapshotBase that says which, SnapshotRows in the order of
+	// the keys, and a SnapshotEnd. Any replica serves it. A stream that breaks off can't be gone on with: another one has another position.
+	Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SnapshotResponse], error)
+	// SetConsumer registers a consumer's position, moves it, or removes the consumer. The leader's; others answer with ELSEWHERE and its address.
+	SetConsumer(ctx context.Context, in *SetConsumerRequest, opts ...grpc.CallOption) (*SetConsumerResponse, error)
+	// Consumers lists the consumers of a partition. The leader's, as SetConsumer is.
+	Consumers(ctx context.Context, in *ConsumersRequest, opts ...grpc.CallOption) (*ConsumersResponse, error)
 }
 
 type feedClient struct {
@@ -91,6 +101,45 @@ func (c *feedClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *feedClient) Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SnapshotResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Feed_ServiceDesc.Streams[1], Feed_Snapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SnapshotRequest, SnapshotResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Feed_SnapshotClient = grpc.ServerStreamingClient[SnapshotResponse]
+
+func (c *feedClient) SetConsumer(ctx context.Context, in *SetConsumerRequest, opts ...grpc.CallOption) (*SetConsumerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetConsumerResponse)
+	err := c.cc.Invoke(ctx, Feed_SetConsumer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *feedClient) Consumers(ctx context.Context, in *ConsumersRequest, opts ...grpc.CallOption) (*ConsumersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConsumersResponse)
+	err := c.cc.Invoke(ctx, Feed_Consumers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // FeedServer is the server API for Feed service.
 // All implementations must embed UnimplementedFeedServer
 // for forward compatibility.
@@ -102,6 +151,13 @@ type FeedServer interface {
 	Partitions(context.Context, *PartitionsRequest) (*PartitionsResponse, error)
 	// Status says what this node's replica of a partition holds.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// Snapshot streams the partition's state as it is at one position of its log: a SnapshotBase that says which, SnapshotRows in the order of
+	// the keys, and a SnapshotEnd. Any replica serves it. A stream that breaks off can't be gone on with: another one has another position.
+	Snapshot(*SnapshotRequest, grpc.ServerStreamingServer[SnapshotResponse]) error
+	// SetConsumer registers a consumer's position, moves it, or removes the consumer. The leader's; others answer with ELSEWHERE and its address.
+	SetConsumer(context.Context, *SetConsumerRequest) (*SetConsumerResponse, error)
+	// Consumers lists the consumers of a partition. The leader's, as SetConsumer is.
+	Consumers(context.Context, *ConsumersRequest) (*ConsumersResponse, error)
 	mustEmbedUnimplementedFeedServer()
 }
 
@@ -120,6 +176,15 @@ func (UnimplementedFeedServer) Partitions(context.Context, *PartitionsRequest) (
 }
 func (UnimplementedFeedServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedFeedServer) Snapshot(*SnapshotRequest, grpc.ServerStreamingServer[SnapshotResponse]) error {
+	return status.Error(codes.Unimplemented, "method Snapshot not implemented")
+}
+func (UnimplementedFeedServer) SetConsumer(context.Context, *SetConsumerRequest) (*SetConsumerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetConsumer not implemented")
+}
+func (UnimplementedFeedServer) Consumers(context.Context, *ConsumersRequest) (*ConsumersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Consumers not implemented")
 }
 func (UnimplementedFeedServer) mustEmbedUnimplementedFeedServer() {}
 func (UnimplementedFeedServer) testEmbeddedByValue()              {}
@@ -189,6 +254,53 @@ func _Feed_Status_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Feed_Snapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SnapshotRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FeedServer).Snapshot(m, &grpc.GenericServerStream[SnapshotRequest, SnapshotResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Feed_SnapshotServer = grpc.ServerStreamingServer[SnapshotResponse]
+
+func _Feed_SetConsumer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetConsumerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FeedServer).SetConsumer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Feed_SetConsumer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FeedServer).SetConsumer(ctx, req.(*SetConsumerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Feed_Consumers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConsumersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FeedServer).Consumers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Feed_Consumers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FeedServer).Consumers(ctx, req.(*ConsumersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Feed_ServiceDesc is the grpc.ServiceDesc for Feed service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -204,11 +316,24 @@ var Feed_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Status",
 			Handler:    _Feed_Status_Handler,
 		},
+		{
+			MethodName: "SetConsumer",
+			Handler:    _Feed_SetConsumer_Handler,
+		},
+		{
+			MethodName: "Consumers",
+			Handler:    _Feed_Consumers_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Subscribe",
 			Handler:       _Feed_Subscribe_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Snapshot",
+			Handler:       _Feed_Snapshot_Handler,
 			ServerStreams: true,
 		},
 	},
