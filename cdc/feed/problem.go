@@ -92,3 +92,9 @@ func toPB(p event.Position) *feedpb.Position {
 func fromPB(p *feedpb.Position) event.Position {
 	return event.Position{Term: p.GetTerm(), Index: p.GetIndex()}
 }
+
+// refusesCall says whether an error is the caller's own: the same call will never succeed.
+func refusesCall(err error) bool {
+	c := status.Code(err)
+	return c == codes.InvalidArgument || c == codes.Unimplemented
+}

@@ -29,6 +29,10 @@ const (
 type Options struct {
 	// MaxStreams bounds the subscriptions served at once; 0 means 1024. More are refused, for the client to try another replica.
 	MaxStreams int
+	// MaxSnapshots bounds the snapshots served at once; 0 means 16. Each keeps the engine from freeing what is overwritten meanwhile.
+	MaxSnapshots int
+	// Patience is how long a snapshot waits for a reader that takes nothing; 0 means 10 minutes.
+	Patience time.Duration
 	// Bookmark is how often an idle stream reports how far it is; 0 means every second.
 	Bookmark time.Duration
 	// Linger is the least time between two batches of a stream that follows the end of the log, so that a busy partition isn't slowed down by
@@ -48,15 +52,23 @@ type Server struct {
 
 // Metrics are counts since the server was made.
 type Metrics struct {
-	Streams atomic.Int64 // served at the moment
-	Events  atomic.Uint64
-	Bytes   atomic.Uint64
+	Streams   atomic.Int64 // served at the moment
+	Snapshots atomic.Int64 // served at the moment
+	Events    atomic.Uint64
+	Bytes     atomic.Uint64
+	Rows      atomic.Uint64 // of snapshots
 }
 
 // NewServer makes a server.
 func NewServer(dir Directory, opts Options) *Server {
 	if opts.MaxStreams == 0 {
 		opts.MaxStreams = 1024
+	}
+	if opts.MaxSnapshots == 0 {
+		opts.MaxSnapshots = 16
+	}
+	if opts.Patience == 0 {
+		opts.Patience = 10 * time.Minute
 	}
 	if opts.Bookmark == 0 {
 		opts.Bookmark = time.Second
@@ -158,6 +170,9 @@ func (s *Server) Status(ctx context.Context, req *feedpb.StatusRequest) (*feedpb
 	resp.OldestTime, err = firstTime(src, req.Namespace, req.Partition, st, st.Oldest)
 	if truncated(err) {
 		err = nil // it went on meanwhile; 0 claims nothing
+	}
+	if err == nil {
+		err = holding(src, resp)
 	}
 	return resp, toStatus(err)
 }

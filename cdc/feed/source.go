@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.etcd.io/etcd/raft/v3/raftpb"
 
@@ -41,6 +42,54 @@ type Source interface {
 	WaitApplied(ctx context.Context, above uint64) (uint64, error)
 }
 
+// StateSource is a Source whose state can be read as a whole.
+type StateSource interface {
+	// OpenState reads the rows of the keys above afterKey, as they are now. It doesn't wait for anybody, and holds up nobody. The caller
+	// closes the reader.
+	OpenState(afterKey []byte) (StateReader, error)
+}
+
+// StateReader reads a state as it was at one moment. It is for one goroutine, but Close may be called from any.
+type StateReader interface {
+	Cut() Cut
+	// Next gives the next rows, in the order of the keys: about 256 KiB, or one that is larger. None, without an error, says that it goes on
+	// though nothing was found yet; io.EOF that all were given. They are valid until the next call. It fails once the reader is closed, be it
+	// by the replica, whose state is replaced.
+	Next() ([]event.Mutation, error)
+	Close()
+}
+
+// Cut is the place of the log that a state is of.
+type Cut struct {
+	Applied   event.Position // the last entry in it
+	LastEvent event.Position // the last event at or before Applied
+	Chain     event.Chain    // the chain there
+	Names     event.Names    // all cluster ids numbered up to there. The caller doesn't change them.
+	Wall      int64          // the partition's wall clock there, ms since 1970: what had expired by then isn't among the rows
+	Time      int64          // the partition's hybrid clock there, ns since 1970
+	Keys      uint64         // all keys there
+}
+
+// ConsumerSource is a Source that keeps its log for consumers that are registered.
+type ConsumerSource interface {
+	// Leading says whether this replica serves as the leader.
+	Leading() bool
+	// Holding says what is held of the log, and for whom.
+	Holding() (Holding, error)
+	// MoveConsumer registers, moves, or with the zero position removes a consumer, on the leader. Without back it leaves one that stands at or above
+	// the position. It fails with ErrNotLeader, and with an *Error of kind Ahead when the log doesn't reach the position.
+	MoveConsumer(ctx context.Context, id string, position event.Position, back bool) error
+}
+
+// Holding is what a replica's log holds.
+type Holding struct {
+	First      uint64 // index of the oldest entry left
+	Bytes      uint64 // of all that are left
+	LimitBytes uint64 // consumers hold so many back at most
+	LimitAge   time.Duration
+	Consumers  []Consumer // in the order of their ids
+}
+
 // LogReader reads a log's entries in order; *wal.Reader is one. It is for one goroutine.
 type LogReader interface {
 	// Next returns the next entries up to index upTo, inclusive: at least one, none when all were read. They are valid until the next
@@ -70,4 +119,6 @@ var (
 	ErrUnknown = errors.New("no such namespace or partition")
 	// ErrNotHere says that this node has no replica of the partition.
 	ErrNotHere = errors.New("no replica on this node")
+	// ErrNotLeader says that this node's replica doesn't lead.
+	ErrNotLeader = errors.New("this replica doesn't lead")
 )
