@@ -20,9 +20,9 @@ type Binaries struct {
 
 // Build builds the commands of this source tree into dir. race builds them with the race detector.
 func Build(dir string, race bool) (Binaries, error) {
-	out, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := sourceRoot()
 	if err != nil {
-		return Binaries{}, fmt.Errorf("processes: go env GOMOD: %w", err)
+		return Binaries{}, err
 	}
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	if race {
@@ -30,10 +30,19 @@ func Build(dir string, race bool) (Binaries, error) {
 	}
 	args = append(args, "./cli/zankv", "./cli/zankv-cdc")
 	cmd := exec.Command("go", args...)
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(out)))
+	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return Binaries{}, fmt.Errorf("processes: go %s: %w", strings.Join(args, " "), err)
 	}
 	return Binaries{Zankv: filepath.Join(dir, "zankv"), CDC: filepath.Join(dir, "zankv-cdc")}, nil
+}
+
+// sourceRoot is the folder of the module that the test belongs to.
+func sourceRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("processes: go env GOMOD: %w", err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(out))), nil
 }

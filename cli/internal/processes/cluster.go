@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -173,30 +172,11 @@ func (c *Cluster) CreateNamespace(ctx context.Context, name string, flags ...str
 	return string(out), err
 }
 
-// poll is how often a process is asked whether it is ready.
-const poll = 50 * time.Millisecond
-
 // Ready returns when a node answers a question that every partition has to answer, wherever its leader is.
 func (c *Cluster) Ready(ctx context.Context, n *Node) error {
 	client := redis.NewClient(&redis.Options{Addr: n.Bound(c.Namespace), MaxRetries: -1, ContextTimeoutEnabled: true})
 	defer client.Close()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := client.DBSize(attempt).Err()
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-n.Ended():
-			return fmt.Errorf("processes: %s has ended\n%s", n.Name, n.LogTail())
-		case <-ctx.Done():
-			return fmt.Errorf("processes: %s isn't ready: last answer: %w", n.Name, err)
-		case <-tick.C:
-		}
-	}
+	return n.until(ctx, func(ctx context.Context) error { return client.DBSize(ctx).Err() })
 }
 
 // Leader is the node that leads a partition, as the cluster's own answer to CLUSTER SHARDS has it: which node has the

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Process is one command that can be started again after it ended.
@@ -107,6 +108,33 @@ func (p *Process) Wait(ctx context.Context) error {
 func (p *Process) Signal(sig syscall.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		panic(fmt.Sprintf("processes: %s: signal %v: %v", p.Name, sig, err)) // our own child
+	}
+}
+
+// poll is how often a process is asked whether it is ready, and attempt how long one question may take.
+const (
+	poll    = 50 * time.Millisecond
+	attempt = 2 * time.Second
+)
+
+// until asks a process again and again, and returns when it has answered without an error.
+func (p *Process) until(ctx context.Context, ask func(context.Context) error) error {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		one, cancel := context.WithTimeout(ctx, attempt)
+		err := ask(one)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Ended():
+			return fmt.Errorf("processes: %s has ended\n%s", p.Name, p.LogTail())
+		case <-ctx.Done():
+			return fmt.Errorf("processes: %s isn't ready: last answer: %w\n%s", p.Name, err, p.LogTail())
+		case <-tick.C:
+		}
 	}
 }
 
