@@ -27,7 +27,10 @@ const (
 	CodeSinkConfig      Code = "sink-config"        // the URI, or what it names, is wrong
 	CodeSinkStorage     Code = "sink-storage"       // files can't be written
 	CodeSinkDiverged    Code = "sink-diverged"      // the sink holds something else than this changefeed wrote
+	CodeSinkBehind      Code = "sink-behind"        // the sink ends before what it had acknowledged
+	CodeSinkSlow        Code = "sink-slow"          // a sink that is no broker takes less than comes
 	CodeRegistry        Code = "registry"           // etcd can't be reached
+	CodeDefinition      Code = "definition"         // what the definition says makes no sense
 	CodeInternal        Code = "internal"           // a bug
 )
 

@@ -51,6 +51,9 @@ type Progress struct {
 
 	State   State    `json:"state"`
 	Trouble *Trouble `json:"trouble,omitempty"`
+	// Generation is the definition's that it was saved under: a partition that failed or finished runs again under a later one.
+	Generation uint64 `json:"generation,omitempty"`
+
 	// Owner names the process that saved it, Epoch is its claim's.
 	Owner   string  `json:"owner"`
 	Epoch   uint64  `json:"epoch"`

@@ -72,6 +72,6 @@ type Claim interface {
 	Lost() <-chan struct{}
 	// Save replaces the progress, if the claim still stands: ErrFenced.
 	Save(ctx context.Context, p Progress) error
-	// Release gives the partition up at once, so far as the registry can be reached within ctx.
+	// Release gives the partition up at once, so far as the registry can be reached within ctx. It is called once, after Lost too.
 	Release(ctx context.Context) error
 }

@@ -14,6 +14,9 @@ type Target struct {
 	Partitions uint32 // how many the namespace has
 	// Epoch is the owner's claim's.
 	Epoch uint64
+	// Rewind says that the place to begin was set by hand: the writer takes what it is given, also what the stream has already, and its Durable says
+	// nothing before it wrote something.
+	Rewind bool
 	// Budget bounds the bytes that the writer holds; Meter is where it counts.
 	Budget *Budget
 	Meter  *Meter

@@ -21,7 +21,8 @@ type Item struct {
 
 // Stream is a partition's feed from a place on. It is for one goroutine.
 type Stream interface {
-	// Next waits for the next item until ctx ends. A *feed.Error says that the feed can't go on.
+	// Next waits for the next item until ctx ends, after which the stream can only be closed. A *feed.Error says that the feed can't go on; io.EOF that
+	// an archive ends here.
 	Next(ctx context.Context) (*Item, error)
 	// Buffered says whether Next has an event at hand.
 	Buffered() bool
@@ -53,6 +54,8 @@ type Head struct {
 	BytesPerEntry float64
 	// HeadroomBytes is how much may still be written before what a registered consumer has yet to read is given up; -1: not known.
 	HeadroomBytes int64
+	// Headroom is HeadroomBytes by consumer, for those of whom it is known.
+	Headroom map[string]int64
 }
 
 // Source is a cluster, as a worker reads it. Its methods may be called from any goroutine.
@@ -60,11 +63,12 @@ type Source interface {
 	// Cluster is its id; Partitions how many a namespace has, 0 and feed.ErrUnknown if there is none.
 	Cluster() string
 	Partitions(ctx context.Context, namespace string) (uint32, error)
+	// Open begins a stream; ctx is for opening alone.
 	Open(ctx context.Context, namespace string, partition uint32, at Place) (Stream, error)
-	// Snapshot opens one that isn't older than a position.
+	// Snapshot opens one that isn't older than a position; ctx is for opening alone.
 	Snapshot(ctx context.Context, namespace string, partition uint32, atLeast event.Position) (Rows, error)
 	Head(ctx context.Context, namespace string, partition uint32) (Head, error)
-	// Hold has the log keep what comes after a position for a consumer; the zero position ends that.
+	// Hold has the log keep what comes after a position for a consumer; the zero position ends that. Holding costs an entry of the log.
 	Hold(ctx context.Context, namespace string, partition uint32, consumer string, position event.Position) error
 	// Preference says how long this process should leave a partition to others that are nearer to it.
 	Preference(namespace string, partition uint32) time.Duration
