@@ -3,20 +3,21 @@
 #
 #   deployments/kafka/broker.sh [option value]...
 #     --dir DIR              where it keeps everything (data/kafka)
+#     --log-dir LOGS         where it keeps topics and metadata (DIR/log)
 #     --port N               for clients (9092)
 #     --controller-port N    between broker and controller (9093)
 #     --internal-port N      for itself: always PLAINTEXT, whatever clients speak (9094)
 #     --protocol P           what clients speak: PLAINTEXT (default), SSL, SASL_PLAINTEXT, SASL_SSL
 #     --properties FILE      further settings, which win over those below; certificates and SASL's mechanisms are set here
-#     --scram M=[name=U,password=P]  a user of SCRAM-SHA-256 or SCRAM-SHA-512, made with a new DIR only; may be repeated
+#     --scram M=[name=U,password=P]  a user of SCRAM-SHA-256 or SCRAM-SHA-512, made with new LOGS only; may be repeated
 #     --heap SIZE            Java's heap (512m)
 #     --lifetime L           long (default), or short: compiles less, for a broker that lives for a test
 #
-# A new DIR is formatted first. SIGTERM ends it in order; DIR takes kill -9 as well.
+# New LOGS are formatted first. SIGTERM ends it in order; they take kill -9 as well.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir=data/kafka port=9092 controller_port=9093 internal_port=9094 protocol=PLAINTEXT properties= heap=512m lifetime=long
+dir=data/kafka log_dir= port=9092 controller_port=9093 internal_port=9094 protocol=PLAINTEXT properties= heap=512m lifetime=long
 scram=()
 
 usage() {
@@ -28,6 +29,7 @@ while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || usage
   case $1 in
     --dir) dir=$2 ;;
+    --log-dir) log_dir=$2 ;;
     --port) port=$2 ;;
     --controller-port) controller_port=$2 ;;
     --internal-port) internal_port=$2 ;;
@@ -46,6 +48,7 @@ command -v java > /dev/null || { echo "kafka: no java: \`make deps-test\` instal
 
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
+log_dir=${log_dir:-$dir/log}
 
 # One node holds every replica, so that Kafka's own topics have one; few partitions, so that it starts soon. A session ends
 # within seconds, because a broker that was killed can't register again before.
@@ -58,7 +61,7 @@ listeners=CLIENT://127.0.0.1:$port,INTERNAL://127.0.0.1:$internal_port,CONTROLLE
 advertised.listeners=CLIENT://127.0.0.1:$port,INTERNAL://127.0.0.1:$internal_port
 listener.security.protocol.map=CLIENT:$protocol,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=INTERNAL
-log.dirs=$dir/log
+log.dirs=$log_dir
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -83,10 +86,10 @@ case $lifetime in
 esac
 
 # Kafka writes meta.properties last.
-if [ ! -e "$dir/log/meta.properties" ]; then
+if [ ! -e "$log_dir/meta.properties" ]; then
   id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)
   "${java[0]}" "${quick[@]}" "${java[@]:1}" kafka.tools.StorageTool format --ignore-formatted \
     --cluster-id="$id" --config "$dir/server.properties" "${scram[@]}" > "$dir/format" 2>&1 ||
-    { cat "$dir/format" >&2; echo "kafka: can't format $dir/log" >&2; exit 1; }
+    { cat "$dir/format" >&2; echo "kafka: can't format $log_dir" >&2; exit 1; }
 fi
 exec "${java[0]}" "${flags[@]}" "${java[@]:1}" kafka.Kafka "$dir/server.properties"

@@ -13,6 +13,8 @@ import (
 // KafkaOptions say what kind of broker to run.
 type KafkaOptions struct {
 	Dir string // its own; what is there from an earlier broker is served again
+	// Disk holds its topics and metadata; nil leaves them in Dir.
+	Disk *Disk
 	// TLS is what it shows to clients, and whom it trusts; nil speaks in the clear.
 	TLS *Certificates
 	// ClientCertificates demands of clients that they show one of TLS's. Without TLS it means nothing.
@@ -25,7 +27,6 @@ type KafkaOptions struct {
 	Properties map[string]string
 	// LongLived compiles as in production, which costs more at first: for a broker that is measured.
 	LongLived bool
-	Wrapper   []string // see Process.Wrapper
 }
 
 // Kafka is a real broker: one node of Apache Kafka that is its own controller, on free ports of 127.0.0.1. It keeps its ports
@@ -56,7 +57,9 @@ func StartKafka(ctx context.Context, o KafkaOptions) (*Kafka, error) {
 	}
 	k.Process = New("kafka", filepath.Join(o.Dir, "kafka.log"), script, append(args,
 		"--port", strconv.Itoa(k.port), "--internal-port", strconv.Itoa(k.internal), "--controller-port", strconv.Itoa(ports[2]))...)
-	k.Process.Wrapper = o.Wrapper
+	if o.Disk != nil {
+		k.Wrapper = o.Disk.wrapper()
+	}
 	if err := k.Start(ctx); err != nil {
 		k.Kill()
 		return nil, err
@@ -80,7 +83,7 @@ func kafkaScript() (string, error) {
 // Addr is where clients connect.
 func (k *Kafka) Addr() string { return local(k.port) }
 
-// Start begins a life, and returns when the broker serves: about 2 s in a new folder, 4 s after Kill, because its controller
+// Start begins a life, and returns when the broker serves: about 3 s in a new folder, 4 s after Kill, because its controller
 // first waits for the session of the dead to end.
 func (k *Kafka) Start(ctx context.Context) error {
 	if err := k.Process.Start(); err != nil {

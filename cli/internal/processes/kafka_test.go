@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,4 +207,13 @@ func logins(t *testing.T, name, password string) map[string]sasl.Mechanism {
 	long, err := scram.Mechanism(scram.SHA512, name, password)
 	mustDo(t, "SCRAM", err)
 	return map[string]sasl.Mechanism{"PLAIN": plain.Mechanism{Username: name, Password: password}, "SCRAM-SHA-256": short, "SCRAM-SHA-512": long}
+}
+
+// Without a broker a test fails, and is told what to do.
+func TestKafkaMissing(t *testing.T) {
+	t.Setenv("ZANKV_CACHE", t.TempDir())
+	_, err := StartKafka(t.Context(), KafkaOptions{Dir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "make deps-test") {
+		t.Fatalf("got %v, want what to do", err)
+	}
 }

@@ -22,6 +22,9 @@ func (o *KafkaOptions) prepare() ([]string, error) {
 	if !o.LongLived {
 		args = append(args, "--lifetime", "short")
 	}
+	if o.Disk != nil {
+		args = append(args, "--log-dir", filepath.Join(o.Disk.Dir, "log"))
+	}
 	for _, mechanism := range o.Mechanisms {
 		if !isSCRAM(mechanism) {
 			continue
