@@ -113,6 +113,6 @@ func (k *Kafka) Stop(ctx context.Context) error {
 // Pause stops the broker's clock: it holds its connections and answers nothing.
 func (k *Kafka) Pause() { k.Signal(syscall.SIGSTOP) }
 
-// Resume lets a paused broker go on. After a pause of more than a few seconds its controller takes it for dead for a moment:
-// its partitions have no leader until Serving returns.
+// Resume lets a paused broker go on. After a pause of more than a few seconds its controller may take it for dead: for a moment,
+// which Serving can be too early to see, its partitions have no leader.
 func (k *Kafka) Resume() { k.Signal(syscall.SIGCONT) }

@@ -9,8 +9,8 @@ import (
 )
 
 // The question is Kafka's Metadata request, version 1, about no topics; all numbers are big-endian
-// (https://kafka.apache.org/protocol). Its answer lists the brokers that serve; a broker accepts connections, and answers
-// ApiVersions, while its controller still counts it among the dead, and has no leaders then.
+// (https://kafka.apache.org/protocol). Its answer lists the brokers that serve: one whose clock was stopped answers while its
+// controller takes it for dead, and its partitions have no leaders then.
 //
 //	question: size int32 | key int16 = 3 | version int16 = 1 | correlation int32 | client int16 = -1 (none) | topics int32 = 0
 //	answer:   size int32 | correlation int32 | brokers int32 | …
