@@ -117,7 +117,9 @@ func OpenSnapshot(ctx context.Context, cfg SnapshotConfig) (*SnapshotReader, err
 
 // passes: AtLeast was seen in the log, so it was committed, and is applied again some time after a restart of all replicas. GiveUp, or ctx, bounds
 // the wait for one that was mistyped.
-func (r *SnapshotReader) passes(problem *Error) bool { return problem.Kind == Ahead || problem.Kind == Elsewhere }
+func (r *SnapshotReader) passes(problem *Error) bool {
+	return problem.Kind == Ahead || problem.Kind == Elsewhere
+}
 
 func (r *SnapshotReader) connect() error {
 	address, err := r.search.next(r.search.candidates)
