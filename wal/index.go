@@ -23,6 +23,7 @@ type span struct {
 	origin      uint64 // index of marks' zero
 	first, last uint64 // retained entries
 	bytes       uint32 // of entries from origin to last
+	newest      uint32 // seconds since 1970 when the last entry was written
 	marks       []mark // marks[0] is at or before first
 }
 
@@ -67,6 +68,7 @@ func (s *span) add(p place, size int, b *indexBudget) {
 	}
 	s.last++
 	s.bytes += uint32(size)
+	s.newest = max(s.newest, uint32(p.at/1e9))
 }
 
 // best returns the last mark at or before index.

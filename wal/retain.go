@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"slices"
 	"sort"
 	"time"
 )
@@ -8,8 +9,9 @@ import (
 // RetainPolicy says what of a group's log is kept although its store needs it no more. Each reason keeps on its own:
 // an entry stays as long as any of them wants it. The limits then win over the reasons.
 type RetainPolicy struct {
-	// Consumers keeps what a registered consumer hasn't read.
-	Consumers bool
+	// Consumers keeps what a registered consumer hasn't read, but nothing that is older than ConsumerAge; 0 is no limit.
+	Consumers   bool
+	ConsumerAge time.Duration
 	// Age keeps what is younger. 0 keeps nothing for age.
 	Age time.Duration
 	// Bytes keeps the latest entries, as many as fit. 0 keeps nothing for size.
@@ -38,10 +40,12 @@ type RetainState struct {
 func (p RetainPolicy) Index(s RetainState) uint64 {
 	most := min(s.Applied, s.Flushed)
 	index := most
-	if p.Consumers {
-		for _, position := range s.Positions {
-			index = min(index, position)
+	if p.Consumers && len(s.Positions) > 0 {
+		held := slices.Min(s.Positions)
+		if p.ConsumerAge > 0 {
+			held = max(held, olderThan(s, s.Now.Add(-p.ConsumerAge)))
 		}
+		index = min(index, held)
 	}
 	if p.Age > 0 {
 		index = min(index, olderThan(s, s.Now.Add(-p.Age)))
@@ -84,4 +88,52 @@ func sizeIndex(s RetainState, bytes uint64, atMost bool) uint64 {
 		return s.Stats.Last
 	}
 	return s.Outline[n].Index - 1
+}
+
+// Tail is what follows an index in a group's log, for who has read up to it.
+type Tail struct {
+	// Bytes is what the entries after the index take that are left. Oldest is when the first of them was written, or one a little before it; zero
+	// if there is none. Both are exact to the distance of marks.
+	Bytes  uint64
+	Oldest time.Time
+	// DiskLeft is how many bytes may be written to the log, by all groups, before the disk cap takes the first of them. -1: there is no cap.
+	DiskLeft int64
+}
+
+// Tail describes what follows index.
+func (g *Group) Tail(index uint64) Tail {
+	t := Tail{DiskLeft: -1}
+	var from *segment
+	g.mu.RLock()
+	for i := range g.mu.spans {
+		s := &g.mu.spans[i]
+		switch {
+		case s.last <= index:
+			continue
+		case s.first > index:
+			t.Bytes += s.retained()
+		default:
+			t.Bytes += uint64(s.bytes) - s.bytesBefore(index+1)
+		}
+		if from == nil {
+			from = s.seg
+			t.Oldest = time.Unix(int64(s.best(max(index+1, s.first)).at), 0)
+		}
+	}
+	g.mu.RUnlock()
+	if g.log.opts.MaxDiskBytes > 0 {
+		t.DiskLeft = g.log.diskLeft(from)
+	}
+	return t
+}
+
+// diskLeft is how much the log may grow before the disk cap takes a segment; nil is the one to be written next.
+func (l *Log) diskLeft(from *segment) int64 {
+	left := l.opts.MaxDiskBytes
+	for _, s := range l.segs.snapshot() {
+		if from != nil && s.id >= from.id {
+			left -= max(l.opts.SegmentBytes, s.written.Load())
+		}
+	}
+	return left
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
@@ -19,8 +20,8 @@ const MaxRewriteBytes = 1 << 20
 // ErrTooLarge: more than MaxRewriteBytes of entries are left; truncate first.
 //
 // One frame holds all of it, beginning with a reset: a crash leaves either the old state or the whole new one, and
-// the new one stands alone once the old segments are gone. The frame carries the time of the oldest entry, so that
-// moved entries don't grow younger.
+// the new one stands alone once the old segments are gone. The frame carries the time of the newest entry: older ones grow as
+// young as that, but none grows older, which would take entries before they have the age for which they are kept.
 func (l *Log) Rewrite(group uint64) error {
 	w := &l.writer
 	w.mu.Lock()
@@ -53,11 +54,21 @@ func (l *Log) Rewrite(group uint64) error {
 func (g *Group) moveOp() (o op, err error) {
 	stats := g.Stats()
 	o = op{g: g, kind: opMove, base: Base{Index: stats.First - 1}, hs: g.HardState()}
-	o.place.at = stats.Oldest.UnixNano()
+	o.place.at = g.newest().UnixNano()
 	if o.base.Term, err = g.Term(o.base.Index); err == nil && stats.Last > o.base.Index {
 		o.entries, err = g.Entries(stats.First, stats.Last+1, noLimit)
 	}
 	return o, err
+}
+
+// newest is when the last entry left was written, to the second; zero if there is none.
+func (g *Group) newest() time.Time {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if len(g.mu.spans) == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(g.mu.spans[len(g.mu.spans)-1].newest), 0)
 }
 
 // move lays the op out as records and writes them.
