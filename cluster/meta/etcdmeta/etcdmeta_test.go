@@ -257,7 +257,8 @@ func TestEtcdWiped(t *testing.T) {
 				}
 				metatest.Until(t, other, "an id", func(v *meta.View) bool { return v.Revision > int64(id) })
 			}
-			f := follower{Store: s, revision: old.Revision}
+			f := s.clusterFollower()
+			f.revision = old.Revision
 			if above { // then only the UID tells
 				f.uid = "before"
 			}

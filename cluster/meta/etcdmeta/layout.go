@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/zankv/zankv/cluster/meta"
 )
 
@@ -51,6 +53,7 @@ type change struct {
 	key      string
 	value    []byte
 	revision int64
+	lease    clientv3.LeaseID // 0: under none
 }
 
 // apply brings a change into the builder. Keys that mean nothing to us are passed over; what can't be read changes

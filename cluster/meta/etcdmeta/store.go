@@ -9,6 +9,10 @@
 //	DataNodes/Node-<id>                  meta.Node and the registering process's Instance; under a lease
 //	NodeAddresses/Node-<id>              meta.Node; stays when the lease has ended
 //	Claims/<ns>                          MinGID of a creation that is under way
+//	Changefeeds/<id>/Spec                changefeed.Spec
+//	Changefeeds/<id>/<number>/Progress   changefeed.Progress of a partition
+//	Changefeeds/<id>/<number>/Owner      changefeed.Owner: a claim; under the lease of its process
+//	ChangefeedEpochs/<id>/<number>       the epoch of the last claim, a decimal; stays when the changefeed is removed
 //
 // Invariants:
 //
@@ -20,8 +24,11 @@
 //  4. When etcd's revision goes back, or ClusterMeta changes its UID, etcd was wiped or restored: the last view is kept and an error is
 //     logged until etcd is itself again or the process restarts. An empty etcd must not make nodes drop their partitions.
 //  5. A value that can't be read changes nothing and is logged.
+//  6. Changefeeds are followed apart from the rest, and only once somebody asked for them: progress, which is saved all the time, wakes
+//     nobody who watches the cluster. (Their keys sort before all others, so that one range watch leaves them out.)
+//  7. A claim stands as long as its Owner key has the revision at which the claim wrote it; whatever a claim writes compares that.
 //
-// Concurrency: one goroutine follows etcd, one more for each session; Close waits for all of them.
+// Concurrency: one goroutine follows etcd, one more for each session, two for changefeeds; Close waits for all of them.
 //
 // Crash safety: nothing is kept on disk here. A request whose answer was lost may have happened; it returns
 // meta.ErrUnavailable.
@@ -48,6 +55,8 @@ type Options struct {
 	ClusterID string
 	// LeaseTTL is how long a node counts as live after its last sign of life: 15 s, in whole seconds.
 	LeaseTTL time.Duration
+	// ClaimTTL is how long a process keeps the partitions of changefeeds that it claimed after its last sign of life: 5 s, in whole seconds.
+	ClaimTTL time.Duration
 	// RequestTimeout bounds each request to etcd: 5 s.
 	RequestTimeout time.Duration
 	// CheckInterval is how often it is checked that etcd is still the same: 30 s.
@@ -64,6 +73,7 @@ func (o *Options) complete() error {
 		return err
 	}
 	setDefault(&o.LeaseTTL, 15*time.Second)
+	setDefault(&o.ClaimTTL, 5*time.Second)
 	setDefault(&o.RequestTimeout, 5*time.Second)
 	setDefault(&o.CheckInterval, 30*time.Second)
 	if o.Logger == nil {
@@ -89,6 +99,9 @@ type Store struct {
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	feedsOnce sync.Once
+	feeds     *Changefeeds
 }
 
 var _ meta.Store = (*Store)(nil)
@@ -115,15 +128,19 @@ func Open(opts Options) (*Store, error) {
 		log:       opts.Logger.With("component", "metadata", "cluster", opts.ClusterID),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.wg.Go(s.follow)
+	s.wg.Go(s.clusterFollower().follow)
 	return s, nil
 }
 
 // Close ends all sessions' keep-alive without ending their presence (that is Session.Close's), and all watching.
 func (s *Store) Close() error {
+	s.feedsOnce.Do(func() {}) // nobody begins to follow changefeeds from now on
 	s.cancel()
 	s.wg.Wait()
 	s.Publisher.Close()
+	if s.feeds != nil {
+		s.feeds.close()
+	}
 	if err := s.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("etcdmeta: close: %w", err)
 	}

@@ -14,7 +14,8 @@ import (
 // Store is the metadata of one cluster. Make one by New; everything in the cluster uses the same one.
 type Store struct {
 	*meta.Publisher
-	mu struct {
+	feeds *Changefeeds
+	mu    struct {
 		sync.Mutex
 		closed   bool
 		revision int64
@@ -31,7 +32,7 @@ var _ meta.Store = (*Store)(nil)
 
 // New is an empty cluster.
 func New() *Store {
-	s := &Store{Publisher: meta.NewPublisher()}
+	s := &Store{Publisher: meta.NewPublisher(), feeds: newChangefeeds()}
 	s.mu.builder = meta.NewBuilder()
 	s.mu.leaders = map[meta.PartitionID]meta.Leader{}
 	s.mu.spaces = map[string]meta.Namespace{}
@@ -153,6 +154,7 @@ func (s *Store) Close() error {
 	s.mu.closed = true
 	s.mu.Unlock()
 	s.Publisher.Close()
+	s.feeds.close()
 	return nil
 }
 

@@ -35,3 +35,12 @@ func TestExpire(t *testing.T) {
 	default:
 	}
 }
+
+func TestChangefeeds(t *testing.T) {
+	metatest.RunChangefeeds(t, func(*testing.T) func(*testing.T, string) metatest.FeedProcess {
+		s := New()
+		return func(_ *testing.T, name string) metatest.FeedProcess {
+			return metatest.FeedProcess{Registry: s.Changefeeds(), Name: name, Die: func() { s.ExpireClaims(name) }}
+		}
+	})
+}
