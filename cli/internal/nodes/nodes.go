@@ -78,6 +78,16 @@ func askPartitions(ctx context.Context, node, namespace string) (all []feed.Part
 	return all, err
 }
 
+// Ping says whether a node answers, and nil if it does.
+func Ping(ctx context.Context, node string) error {
+	_, err := askPartitions(ctx, node, "")
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Unimplemented:
+		return errors.New(status.Convert(err).Message())
+	}
+	return nil // whatever it said of the namespace without a name
+}
+
 // Log is how far a replica's log reaches.
 type Log struct {
 	Address string

@@ -1,0 +1,171 @@
+package feeds
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cli/internal/table"
+)
+
+// Query shows one changefeed in full: its definition, how it stands, and each of its partitions.
+func Query(w io.Writer, s *Status, now time.Time) error {
+	all := s.Standings(now)
+	var b strings.Builder
+	definition(&b, s)
+	summary(&b, Total(all), now)
+	b.WriteByte('\n')
+	partitions(&b, all)
+	for _, p := range all {
+		if p.Trouble != nil {
+			b.WriteByte('\n')
+			trouble(&b, p, now)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// line is one of those at the top: a name, and what it says.
+func line(b *strings.Builder, name, format string, args ...any) {
+	fmt.Fprintf(b, "%-11s %s\n", name, table.Plain(fmt.Sprintf(format, args...)))
+}
+
+// meanings say what a state is.
+var meanings = map[changefeed.State]string{
+	changefeed.Normal:   "it runs",
+	changefeed.Warning:  "something holds it back, and it tries again",
+	changefeed.Paused:   "it rests until it is resumed",
+	changefeed.Failed:   "it stopped, and trying again won't help before somebody acts",
+	changefeed.Finished: "it reached its end",
+}
+
+func definition(b *strings.Builder, s *Status) {
+	line(b, "changefeed", "%s", s.Spec.ID)
+	if meaning := meanings[s.State]; meaning != "" {
+		line(b, "state", "%s: %s", s.State, meaning)
+	} else {
+		line(b, "state", "%s", s.State)
+	}
+	line(b, "namespace", "%s, %s", s.Spec.Namespace, count(int(s.Partitions), "partition"))
+	Definition(b, &s.Spec)
+	changed := ""
+	if s.Spec.Generation > 1 {
+		changed = ", changed " + count(int(s.Spec.Generation-1), "time") + " since"
+	}
+	line(b, "created", "%s%s", table.Time(s.Spec.Created), changed)
+}
+
+// Definition shows what a changefeed does: where from, where to, what, how.
+func Definition(w io.Writer, s *changefeed.Spec) {
+	b := &strings.Builder{}
+	line(b, "sink", "%s", s.SinkURI)
+	to := "without an end"
+	if s.To != "" {
+		to = "to " + s.To
+	}
+	line(b, "range", "from %s, %s", s.From, to)
+	line(b, "filter", "%s", filter(&s.Filter, s.Digests))
+	line(b, "format", "%s, a heartbeat every %s", s.Format, time.Duration(s.Heartbeat))
+	if s.BandwidthBytes > 0 {
+		line(b, "bandwidth", "at most %s a second for each partition", table.Bytes(s.BandwidthBytes))
+	}
+	if s.Archive != "" {
+		line(b, "archive", "%s", s.Archive)
+	}
+	io.WriteString(w, b.String())
+}
+
+// filter says in words what is carried.
+func filter(f *changefeed.Filter, digests bool) string {
+	if f.IsZero() {
+		return "none: every change"
+	}
+	var parts []string
+	for _, p := range []struct {
+		name   string
+		values []string
+	}{{"tables", f.Tables}, {"keys", f.Keys}, {"ops", f.Ops}, {"origins", f.Origins}} {
+		if len(p.values) > 0 {
+			parts = append(parts, p.name+" "+strings.Join(p.values, ","))
+		}
+	}
+	left := "leaving digests, so that it can be verified"
+	if !digests {
+		left = "leaving no digests: it can't be verified"
+	}
+	return strings.Join(parts, "; ") + "; " + left
+}
+
+func summary(b *strings.Builder, t Totals, now time.Time) {
+	if t.Time == 0 {
+		line(b, "checkpoint", "none yet in some partition")
+	} else {
+		line(b, "checkpoint", "%s: everything before is in the sink", table.Time(t.Time))
+	}
+	line(b, "lag", "%s, %s, %s%s", count(int(t.LagEntries), "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t.LagEntries, t.ETASeconds))
+	line(b, "rate", "%s events/s, %s/s; %s; %s buffered", table.Rate(t.EventsPerSecond), table.Bytes(t.BytesPerSecond), retries(t.Retries), table.Bytes(t.Buffered))
+}
+
+func eta(lag uint64, seconds float64) string {
+	switch {
+	case lag == 0 || seconds == 0:
+		return ""
+	case seconds < 0:
+		return "; it isn't catching up"
+	}
+	return "; caught up in " + table.Seconds(seconds)
+}
+
+func retries(n uint64) string {
+	if n == 1 {
+		return "1 retry"
+	}
+	return fmt.Sprintf("%d retries", n)
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func partitions(w io.Writer, all []Standing) {
+	t := table.New(">PARTITION", "STATE", ">POSITION", ">ENTRIES", ">BYTES", ">LAG", ">ETA", ">EVENTS/S", ">BYTES/S", ">RETRIES", ">BUFFERED", "OWNER")
+	for i := range all {
+		s := &all[i]
+		f := &s.Progress.Figures
+		owner := s.Owner
+		if owner == "" {
+			owner = table.None
+		}
+		if !s.Begun {
+			t.Row(fmt.Sprint(s.Partition), string(s.State), table.None, table.None, table.None, table.None, table.None, table.None, table.None, table.None, table.None, owner)
+			continue
+		}
+		t.Row(fmt.Sprint(s.Partition), string(s.State), s.Progress.Position.String(), fmt.Sprint(f.LagEntries), table.Bytes(f.LagBytes), table.Seconds(f.LagSeconds),
+			table.Seconds(f.ETASeconds), table.Rate(f.EventsPerSecond), table.Bytes(f.BytesPerSecond), fmt.Sprint(f.Retries), table.Bytes(f.Buffered), owner)
+	}
+	t.WriteTo(w)
+}
+
+// trouble says what holds a partition back, where to look, and what to do.
+func trouble(b *strings.Builder, s Standing, now time.Time) {
+	t := s.Trouble
+	since := ""
+	if t.Since != 0 {
+		since = " for " + table.Seconds(now.Sub(time.Unix(0, t.Since)).Seconds())
+	}
+	fmt.Fprintf(b, "partition %d is in %s%s: %s, %s\n", s.Partition, s.State, since, t.Stage, t.Code)
+	fmt.Fprintf(b, "  what: %s\n", table.Plain(t.Reason))
+	if t.Action != "" {
+		fmt.Fprintf(b, "  do:   %s\n", table.Plain(t.Action))
+	}
+}
