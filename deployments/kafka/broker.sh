@@ -12,12 +12,13 @@
 #     --scram M=[name=U,password=P]  a user of SCRAM-SHA-256 or SCRAM-SHA-512, made with new LOGS only; may be repeated
 #     --heap SIZE            Java's heap (512m)
 #     --lifetime L           long (default), or short: compiles less, for a broker that lives for a test
+#     --keep-classes FILE    at its end, keep there what Java loaded, so that later starts are quicker; install.sh does
 #
 # New LOGS are formatted first. SIGTERM ends it in order; they take kill -9 as well.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir=data/kafka log_dir= port=9092 controller_port=9093 internal_port=9094 protocol=PLAINTEXT properties= heap=512m lifetime=long
+dir=data/kafka log_dir= port=9092 controller_port=9093 internal_port=9094 protocol=PLAINTEXT properties= heap=512m lifetime=long keep=
 scram=()
 
 usage() {
@@ -38,14 +39,18 @@ while [ $# -gt 0 ]; do
     --scram) scram+=(--add-scram "$2") ;;
     --heap) heap=$2 ;;
     --lifetime) lifetime=$2 ;;
+    --keep-classes) keep=$2 ;;
     *) usage ;;
   esac
   shift 2
 done
 
+case $lifetime in long | short) ;; *) usage ;; esac
+
 home=$("$here/install.sh" --where) || { echo "kafka: the broker isn't installed: \`make deps-test\` installs what tests need" >&2; exit 1; }
 command -v java > /dev/null || { echo "kafka: no java: \`make deps-test\` installs it" >&2; exit 1; }
 
+umask 077 # passwords stand in the settings
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 log_dir=${log_dir:-$dir/log}
@@ -77,19 +82,22 @@ broker.heartbeat.interval.ms=500
 EOF
 [ -z "$properties" ] || cat "$properties" >> "$dir/server.properties"
 
-java=(java "-Xmx$heap" -Dlog4j2.configurationFile="$here/log4j2.xml" -cp "$home/lib/*")
-quick=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
-case $lifetime in
-  long) flags=(-XX:+UseG1GC) ;;
-  short) flags=("${quick[@]}") ;;
-  *) usage ;;
-esac
+short=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+[ "$lifetime" = short ] && flags=("${short[@]}") || flags=(-XX:+UseG1GC)
+[ -z "$keep" ] || flags+=(-XX:ArchiveClassesAtExit="$keep")
+
+# run executes one of Kafka's programs: Java's options, its name and its arguments.
+run() {
+  local jars=("$home"/lib/*.jar) kept=()
+  [ ! -e "$home/classes.jsa" ] || kept=(-XX:SharedArchiveFile="$home/classes.jsa" -Xlog:disable -Xlog:all=error:stderr)
+  exec java "-Xmx$heap" "${kept[@]}" -Dlog4j2.configurationFile="$here/log4j2.xml" -cp "$(IFS=:; echo "${jars[*]}")" "$@"
+}
 
 # Kafka writes meta.properties last.
 if [ ! -e "$log_dir/meta.properties" ]; then
   id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)
-  "${java[0]}" "${quick[@]}" "${java[@]:1}" kafka.tools.StorageTool format --ignore-formatted \
-    --cluster-id="$id" --config "$dir/server.properties" "${scram[@]}" > "$dir/format" 2>&1 ||
+  (run "${short[@]}" kafka.tools.StorageTool format --ignore-formatted --cluster-id="$id" \
+    --config "$dir/server.properties" "${scram[@]}") > "$dir/format" 2>&1 ||
     { cat "$dir/format" >&2; echo "kafka: can't format $log_dir" >&2; exit 1; }
 fi
-exec "${java[0]}" "${flags[@]}" "${java[@]:1}" kafka.Kafka "$dir/server.properties"
+run "${flags[@]}" kafka.Kafka "$dir/server.properties"

@@ -83,7 +83,7 @@ func kafkaScript() (string, error) {
 // Addr is where clients connect.
 func (k *Kafka) Addr() string { return local(k.port) }
 
-// Start begins a life, and returns when the broker serves: about 3 s in a new folder, 4 s after Kill, because its controller
+// Start begins a life, and returns when the broker serves: about 2 s in a new folder, 4 s after Kill, because its controller
 // first waits for the session of the dead to end.
 func (k *Kafka) Start(ctx context.Context) error {
 	if err := k.Process.Start(); err != nil {
