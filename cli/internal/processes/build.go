@@ -1,5 +1,6 @@
 // Package processes runs a cluster as it runs in production: every part a process of its own, from the binaries that are
-// shipped, talking over sockets. It is for tests that look at a whole system from the outside and do bad things to it.
+// shipped, talking over sockets; and what it talks to, a Kafka broker. It is for tests that look at a whole system from the
+// outside and do bad things to it.
 //
 // Concurrency: a Process may be signalled from any goroutine; starting and ending one is its owner's, one at a time.
 package processes

@@ -131,7 +131,7 @@ func TestKafkaKeeps(t *testing.T) {
 	}
 }
 
-// A paused broker answers nothing, holds what was sent to it, and goes on.
+// A paused broker answers nothing, and goes on.
 func TestKafkaPause(t *testing.T) {
 	k := broker(t, KafkaOptions{})
 	c := client(t, k, nil)
@@ -145,6 +145,23 @@ func TestKafkaPause(t *testing.T) {
 	k.Resume()
 	mustDo(t, "go on", k.Serving(t.Context()))
 	mustDo(t, "put", put(t.Context(), client(t, k, nil), "t", "b"))
+}
+
+// The caller's settings win, over the script's as well.
+func TestKafkaProperties(t *testing.T) {
+	k := broker(t, KafkaOptions{LongLived: true, Properties: map[string]string{"message.max.bytes": "2000", "auto.create.topics.enable": "true"}})
+	c := client(t, k, nil)
+	mustDo(t, "make a topic", makeTopic(t.Context(), c, "t"))
+	mustDo(t, "put", put(t.Context(), c, "t", strings.Repeat("x", 1000)))
+	if err := put(t.Context(), c, "t", strings.Repeat("x", 3000)); !errors.Is(err, kafka.MessageSizeTooLarge) {
+		t.Errorf("a large message: %v, want that it is too large", err)
+	}
+	configs, err := c.DescribeConfigs(t.Context(), &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
+		{ResourceType: kafka.ResourceTypeBroker, ResourceName: "1", ConfigNames: []string{"auto.create.topics.enable"}}}})
+	mustDo(t, "describe", err)
+	if got := configs.Resources[0].ConfigEntries[0].ConfigValue; got != "true" {
+		t.Errorf("topics are made by mentioning them: %s, want true", got)
+	}
 }
 
 // Each way of being safe lets in who is right, and nobody else.
