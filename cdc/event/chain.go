@@ -76,7 +76,7 @@ const scratchKept = 1 << 20
 // allocate but to grow scratch.
 func NextChain(prev Chain, st *Stamp, ev *Event, names Names, scratch *Scratch) Chain {
 	b := append(scratch.event[:0], prev[:]...)
-	b = appendHeader(b, st, ev.Time, len(ev.Mutations))
+	b = appendHeader(b, chainFormat, st, ev.Time, len(ev.Mutations))
 	for i := range ev.Mutations {
 		d := DigestOf(&ev.Mutations[i], names, scratch)
 		b = append(b, d[:]...)
@@ -88,7 +88,7 @@ func NextChain(prev Chain, st *Stamp, ev *Event, names Names, scratch *Scratch) 
 // CloseChain is NextChain for who has the digests of an event's mutations instead of the event.
 func CloseChain(prev Chain, st *Stamp, time int64, digests []Digest, scratch *Scratch) Chain {
 	b := append(scratch.event[:0], prev[:]...)
-	b = appendHeader(b, st, time, len(digests))
+	b = appendHeader(b, chainFormat, st, time, len(digests))
 	for i := range digests {
 		b = append(b, digests[i][:]...)
 	}
@@ -109,7 +109,7 @@ func DigestOf(m *Mutation, names Names, scratch *Scratch) Digest {
 
 // appendHeader appends the canonical header:
 //
-//	1        format of the chain, 1
+//	1        what it begins: 1 an event, 2 a heartbeat, 3 a snapshot
 //	string   cluster
 //	string   namespace
 //	uvarint  partition
@@ -119,8 +119,8 @@ func DigestOf(m *Mutation, names Names, scratch *Scratch) Digest {
 //	uvarint  count of mutations
 //
 // A string is its length as uvarint and its bytes; a uvarint is LEB128 in its shortest form.
-func appendHeader(b []byte, st *Stamp, time int64, mutations int) []byte {
-	b = append(b, chainFormat)
+func appendHeader(b []byte, format byte, st *Stamp, time int64, mutations int) []byte {
+	b = append(b, format)
 	b = canonicalString(b, st.Cluster)
 	b = canonicalString(b, st.Namespace)
 	b = binary.AppendUvarint(b, uint64(st.Partition))
@@ -130,13 +130,19 @@ func appendHeader(b []byte, st *Stamp, time int64, mutations int) []byte {
 	return binary.AppendUvarint(b, uint64(mutations))
 }
 
-const chainFormat = 1
+const (
+	chainFormat     = 1
+	heartbeatFormat = 2
+	snapshotFormat  = 3
+	rowFormat       = 4
+)
 
 // appendCanonical appends the canonical mutation, with the terms of appendHeader:
 //
 //	1        op
 //	1        type
-//	1        what follows, as a sum of 1 version, 2 prev, 4 origin, 8 expiry; 16 says that it writes the whole key
+//	1        what follows, as a sum of 1 version, 2 prev, 4 origin, 8 expiry; 16 says that it writes the whole key,
+//	         32 that it is a snapshot's row
 //	uvarint  group
 //	string   command
 //	string   key, the start of a range
@@ -158,6 +164,9 @@ func appendCanonical(b []byte, m *Mutation, names Names) []byte {
 	}
 	if m.Whole && m.Op.OnElements() {
 		shown |= 16
+	}
+	if m.Row {
+		shown |= 32
 	}
 	if m.Origin != nil {
 		shown |= 4

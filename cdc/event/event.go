@@ -213,6 +213,9 @@ type Mutation struct {
 	// Whole says that an op on elements is a write of the whole key: what was there before, of whatever type, its expiry
 	// included, is gone. It raises Floor to Version, as OpSet does.
 	Whole bool
+	// Row says that this is no change but a row of a snapshot: a key's state, as one write of the whole key and, of a large collection, further
+	// ones that add to it. Of each element Prev is then the version that it has. Nothing of that is in the logged form.
+	Row bool
 	// ExpireAt is the key's expiry after the mutation, ms since 1970, 0 for none.
 	ExpireAt int64
 	// Version is what the register gets, and Prev what it had; the zero Prev means absent.

@@ -71,6 +71,19 @@ func (f *Fold) Event(ev *Event) {
 	}
 }
 
+// Begin empties the state, as a snapshot does that follows.
+func (f *Fold) Begin() { f.keys = nil }
+
+// Line applies what a line shows: a change, or a snapshot's begin or row. Others change nothing.
+func (f *Fold) Line(l *Line) {
+	switch l.Kind {
+	case LineSnapshotBegin:
+		f.Begin()
+	case LineChange, LineSnapshotRow:
+		f.Apply(&l.Mutation)
+	}
+}
+
 func (f *Fold) deleteRange(start, end []byte) {
 	for key := range f.keys {
 		if key >= string(start) && (len(end) == 0 || key < string(end)) {

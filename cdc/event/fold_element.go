@@ -55,7 +55,11 @@ func (f *Fold) applyToMap(k *folded, m *Mutation) {
 }
 
 func foldedFrom(e *Element, m *Mutation) Folded {
-	return Folded{Sub: bytes.Clone(e.Sub), Value: bytes.Clone(e.Value), Score: e.Score, Version: m.Version}
+	version := m.Version
+	if m.Row && m.versionsElements() {
+		version = e.Prev
+	}
+	return Folded{Sub: bytes.Clone(e.Sub), Value: bytes.Clone(e.Value), Score: e.Score, Version: version}
 }
 
 func (f *Fold) applyToList(k *folded, m *Mutation) {

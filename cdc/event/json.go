@@ -33,7 +33,24 @@ import (
 // An op on elements neither gives a key an expiry nor takes it away. One that shows another expire_at than the key had (mostly none) found
 // the key expired: it makes the key anew, and what was in it is gone. An op that removes the last element removes the key.
 func AppendJSON(dst []byte, st *Stamp, ev *Event, i int, names Names) []byte {
-	m := &ev.Mutations[i]
+	return appendChange(dst, st, ev.Time, uint32(i), uint32(len(ev.Mutations)), &ev.Mutations[i], names)
+}
+
+func appendChange(dst []byte, st *Stamp, at int64, seq, of uint32, m *Mutation, names Names) []byte {
+	dst = appendWhere(dst, st)
+	dst = append(dst, `","seq":`...)
+	dst = strconv.AppendUint(dst, uint64(seq), 10)
+	dst = append(dst, `,"of":`...)
+	dst = strconv.AppendUint(dst, uint64(of), 10)
+	dst = append(dst, `,"prev_position":"`...)
+	dst = appendWhen(st.Prev.Append(dst), at)
+	dst = append(dst, `","op":`...)
+	dst = appendMutationJSON(dst, m, names)
+	return appendChainEnd(dst, st.Chain)
+}
+
+// appendWhere begins a line with what every line begins with, up to the position, whose quote is left open.
+func appendWhere(dst []byte, st *Stamp) []byte {
 	dst = append(dst, `{"cluster":`...)
 	dst = appendString(dst, st.Cluster)
 	dst = append(dst, `,"namespace":`...)
@@ -41,43 +58,44 @@ func AppendJSON(dst []byte, st *Stamp, ev *Event, i int, names Names) []byte {
 	dst = append(dst, `,"partition":`...)
 	dst = strconv.AppendUint(dst, uint64(st.Partition), 10)
 	dst = append(dst, `,"position":"`...)
-	dst = st.Position.Append(dst)
-	dst = append(dst, `","seq":`...)
-	dst = strconv.AppendInt(dst, int64(i), 10)
-	dst = append(dst, `,"of":`...)
-	dst = strconv.AppendInt(dst, int64(len(ev.Mutations)), 10)
-	dst = append(dst, `,"prev_position":"`...)
-	dst = st.Prev.Append(dst)
+	return st.Position.Append(dst)
+}
+
+// appendWhen ends an open quote and appends the time, whose quote it leaves open.
+func appendWhen(dst []byte, at int64) []byte {
 	dst = append(dst, `","ts":"`...)
-	dst = time.Unix(0, ev.Time).UTC().AppendFormat(dst, time.RFC3339Nano)
-	dst = append(dst, '"')
-	dst = appendMutationJSON(dst, m, names)
+	return time.Unix(0, at).UTC().AppendFormat(dst, time.RFC3339Nano)
+}
+
+// appendChainEnd ends a line with the chain.
+func appendChainEnd(dst []byte, chain Chain) []byte {
 	dst = append(dst, `,"chain":"`...)
-	dst = hex.AppendEncode(dst, st.Chain[:])
+	dst = hex.AppendEncode(dst, chain[:])
 	return append(dst, '"', '}', '\n')
 }
 
 func appendMutationJSON(dst []byte, m *Mutation, names Names) []byte {
-	dst = append(dst, `,"op":`...)
 	dst = appendString(dst, m.Op.String())
 	dst = append(dst, `,"type":`...)
 	dst = appendString(dst, m.Type.String())
-	dst = appendContent(dst, m)
-	if m.Whole && m.Op.OnElements() {
-		dst = append(dst, `,"whole":true`...)
-	}
-	if m.ExpireAt != 0 {
-		dst = append(dst, `,"expire_at":`...)
-		dst = strconv.AppendInt(dst, m.ExpireAt, 10)
-	}
+	dst = appendContent(dst, m, true)
 	dst = append(dst, `,"version":`...)
 	dst = appendVersion(dst, m.Version, names)
 	dst = append(dst, `,"prev":`...)
+	dst = appendPrev(dst, m, names)
+	return appendMade(dst, m, names)
+}
+
+// appendPrev appends the version before, or those of the elements.
+func appendPrev(dst []byte, m *Mutation, names Names) []byte {
 	if m.versionsElements() {
-		dst = appendPrevs(dst, m, names)
-	} else {
-		dst = appendVersion(dst, m.Prev, names)
+		return appendPrevs(dst, m, names)
 	}
+	return appendVersion(dst, m.Prev, names)
+}
+
+// appendMade appends how a mutation came about.
+func appendMade(dst []byte, m *Mutation, names Names) []byte {
 	dst = append(dst, `,"group":`...)
 	dst = strconv.AppendUint(dst, uint64(m.Group), 10)
 	if m.Command != "" {
@@ -96,20 +114,32 @@ func appendMutationJSON(dst []byte, m *Mutation, names Names) []byte {
 	return dst
 }
 
-// appendContent appends what a user named: keys and values.
-func appendContent(dst []byte, m *Mutation) []byte {
+// appendContent appends what a user named, keys and values, and what the key is then. The table is left out where it stands elsewhere.
+func appendContent(dst []byte, m *Mutation, table bool) []byte {
 	text := appendString[[]byte]
 	if m.encoded() {
 		text = appendBase64
 		dst = append(dst, `,"enc":"base64"`...)
 	}
+	dst = appendNamed(dst, m, table, text)
+	if m.Whole && m.Op.OnElements() {
+		dst = append(dst, `,"whole":true`...)
+	}
+	if m.ExpireAt != 0 {
+		dst = append(dst, `,"expire_at":`...)
+		dst = strconv.AppendInt(dst, m.ExpireAt, 10)
+	}
+	return dst
+}
+
+func appendNamed(dst []byte, m *Mutation, withTable bool, text func(dst, s []byte) []byte) []byte {
 	if m.Op == OpRange {
 		dst = append(dst, `,"start":`...)
 		dst = text(dst, m.Key)
 		dst = append(dst, `,"end":`...)
 		return text(dst, m.Value)
 	}
-	if table, ok := Table(m.Key); ok {
+	if table, ok := Table(m.Key); ok && withTable {
 		dst = append(dst, `,"table":`...)
 		dst = text(dst, table)
 	}

@@ -76,10 +76,10 @@ func (o Op) showsElementValues() bool {
 // pops says whether the op takes items off an end of a list. Of those the JSON has the number only.
 func (o Op) pops() bool { return o == OpLPop || o == OpRPop }
 
-// versionsElements says whether the registers that m writes are elements, each with a version before of its own. They aren't where the
-// list, or the key as a whole, is the register.
+// versionsElements says whether the registers that m writes are elements, each with a version before of its own (in a snapshot's row: with its
+// version). They aren't where the list, or the key as a whole, is the register.
 func (m *Mutation) versionsElements() bool {
-	return m.Op.OnElements() && !m.Whole && (m.Op < OpLPush || m.Op > OpLRem)
+	return m.Op.OnElements() && (!m.Whole || m.Row) && (m.Op < OpLPush || m.Op > OpLRem)
 }
 
 // popped is how many items OpLPop or OpRPop removes.

@@ -10,20 +10,6 @@ import (
 	"time"
 )
 
-// Line is one line of the JSON, read back.
-type Line struct {
-	// Stamp is the event's; a line doesn't have the chain before: PrevChain is zero.
-	Stamp Stamp
-	// Seq is the mutation's number in its event, Of how many the event has.
-	Seq, Of uint32
-	// Time is the event's.
-	Time int64
-	// Mutation has what the JSON shows. Floor and ExpiryVersion are the version where the op raises them, and zero elsewhere. Count is a bitmap's
-	// length. The items that a pop removed are Popped, and none of Elements. Generation, KeyVersion, Tombstone, ElementTombstones, Before and other
-	// Counts are not in the JSON, and of elements not Exists, Was and what stands for a list item's place.
-	Mutation Mutation
-}
-
 // ErrLine is wrapped when a line isn't what AppendJSON writes.
 var ErrLine = errors.New("not a change event's line")
 
@@ -36,6 +22,8 @@ type Parser struct {
 	elements           []Element
 	named              []named // what prev names
 	sorted             [][]byte
+	digests            []Digest
+	again              []byte // a line of Debezium's, written again
 	cluster, namespace string
 	origin             Origin
 }
@@ -74,12 +62,29 @@ const (
 	hasSegments
 	hasLength
 	hasWhole
+	hasDigests
+	hasSnapshot
+	hasLastPosition
+	hasRows
+	hasBaseChain
+	hasDigest
 	hasFieldNames // fields as an array
 	hasPrevs      // prev as an object
 
 	always = hasCluster | hasNamespace | hasPartition | hasPosition | hasSeq | hasOf | hasPrevPosition | hasTS | hasOp | hasType |
 		hasVersion | hasPrev | hasGroup | hasChain
+	// alwaysRow is what each row of a snapshot has, alwaysLine what each line has.
+	alwaysRow  = always&^hasOf | hasSnapshot
+	alwaysLine = hasCluster | hasNamespace | hasPartition | hasPosition | hasTS | hasOp | hasChain
 )
+
+// lineFields are the fields of lines without a mutation.
+var lineFields = [...]uint64{
+	LineFiltered:      alwaysLine | hasSeq | hasOf | hasPrevPosition | hasDigests,
+	LineHeartbeat:     alwaysLine | hasLastPosition | hasDigest,
+	LineSnapshotBegin: alwaysLine | hasPrevPosition | hasDigest,
+	LineSnapshotEnd:   alwaysLine | hasPrevPosition | hasRows | hasBaseChain,
+}
 
 var fieldBits = map[string]uint64{
 	"cluster": hasCluster, "namespace": hasNamespace, "partition": hasPartition, "position": hasPosition, "seq": hasSeq, "of": hasOf,
@@ -88,36 +93,52 @@ var fieldBits = map[string]uint64{
 	"group": hasGroup, "command": hasCommand, "origin": hasOrigin, "chain": hasChain,
 	"fields": hasFields, "members": hasMembers, "scores": hasScores, "items": hasItems, "count": hasCount, "indexes": hasIndexes,
 	"segments": hasSegments, "length": hasLength, "whole": hasWhole,
+	"digests": hasDigests, "snapshot": hasSnapshot, "last_position": hasLastPosition, "rows": hasRows, "base_chain": hasBaseChain,
+	"digest": hasDigest,
 }
 
-// Parse reads one line, with or without its line feed. Fields may stand in any order; a field that is missing, unknown or there twice is an
-// error, and so is a table that isn't the key's: nothing on a line is outside of what the chain covers. l's byte fields and origin
-// belong to the parser and are valid until its next Parse. The error wraps ErrLine.
+// Parse reads one line of any kind, with or without its line feed, in the format of AppendJSON or in Debezium's envelope. Fields may stand in any order, but
+// for Debezium's; a field that is missing, unknown or there twice is an error, and so is a table that isn't the key's: nothing on a
+// line is outside of what a chain or digest covers. l's byte fields, digests and origin belong to the parser and are valid until its next Parse.
+// The error wraps ErrLine.
 func (p *Parser) Parse(line []byte, l *Line) error {
 	*l = Line{}
 	p.reset()
-	s := lineScanner{b: bytes.TrimRight(line, "\r\n")}
+	line = bytes.TrimRight(line, "\r\n")
+	parse := p.parseLine
+	if bytes.HasPrefix(line, []byte(debeziumPrefix)) {
+		parse = p.parseDebezium
+	}
+	if err := parse(line, l); err != nil {
+		return fmt.Errorf("event: parse: %w: %w", ErrLine, err)
+	}
+	return nil
+}
+
+func (p *Parser) parseLine(line []byte, l *Line) error {
+	s := lineScanner{b: line}
 	var c content
-	var seen uint64
 	err := s.object(func(name []byte) error {
 		bit := fieldBits[string(name)]
-		if bit == 0 || seen&bit != 0 {
-			return fmt.Errorf("field %q is unknown, or there twice", name)
-		}
-		seen |= bit
-		if err := p.field(&s, bit, l, &c); err != nil {
-			return fmt.Errorf("field %q: %w", name, err)
-		}
-		return nil
+		return p.once(&s, name, bit, l, &c)
 	})
 	if err == nil && len(s.b) > 0 {
 		err = fmt.Errorf("%d bytes after the object", len(s.b))
 	}
-	if err == nil {
-		err = p.finish(l, &c, seen|c.forms)
-	}
 	if err != nil {
-		return fmt.Errorf("event: parse: %w: %w", ErrLine, err)
+		return err
+	}
+	return p.finish(l, &c, c.seen|c.forms)
+}
+
+// once takes a field's value, the first time that the field comes.
+func (p *Parser) once(s *lineScanner, name []byte, bit uint64, l *Line, c *content) error {
+	if bit == 0 || c.seen&bit != 0 {
+		return fmt.Errorf("field %q is unknown, or there twice", name)
+	}
+	c.seen |= bit
+	if err := p.field(s, bit, l, c); err != nil {
+		return fmt.Errorf("field %q: %w", name, err)
 	}
 	return nil
 }
@@ -127,7 +148,7 @@ type content struct {
 	base64                        bool
 	table, key, value, start, end []byte
 
-	forms          uint64 // hasFieldNames, hasPrevs
+	seen, forms    uint64 // fields that came; hasFieldNames, hasPrevs
 	items, indexes int    // how many elements have one
 }
 
@@ -144,6 +165,13 @@ func (p *Parser) field(s *lineScanner, bit uint64, l *Line, c *content) (err err
 		m.Group, err = s.uint32()
 	case hasExpireAt:
 		m.ExpireAt, err = s.int64()
+	case hasRows:
+		l.Rows, err = s.uint64()
+	case hasSnapshot:
+		l.Kind, m.Row = LineSnapshotRow, true
+		err = s.truth()
+	case hasDigests:
+		err = s.array(func() error { return p.digest(s) })
 	case hasOrigin:
 		m.Origin = &p.origin
 		err = p.parseOrigin(s)
@@ -172,12 +200,14 @@ func (p *Parser) text(text []byte, bit uint64, l *Line, c *content) (err error) 
 		l.Stamp.Namespace = keep(&p.namespace, text)
 	case hasPosition:
 		l.Stamp.Position, err = ParsePosition(string(text))
-	case hasPrevPosition:
+	case hasPrevPosition, hasLastPosition:
 		l.Stamp.Prev, err = ParsePosition(string(text))
 	case hasTS:
 		l.Time, err = parseTime(text)
 	case hasOp:
-		m.Op, ok = parseOp(text)
+		if m.Op, ok = parseOp(text); !ok {
+			l.Kind, ok = parseLineOp(text)
+		}
 	case hasType:
 		m.Type, ok = parseType(text)
 	case hasEnc:
@@ -200,6 +230,12 @@ func (p *Parser) text(text []byte, bit uint64, l *Line, c *content) (err error) 
 		m.Command, ok = intern(text), len(text) > 0
 	case hasChain:
 		l.Stamp.Chain, err = parseChain(text)
+	case hasBaseChain:
+		l.Stamp.PrevChain, err = parseChain(text)
+	case hasDigest:
+		var check Chain
+		check, err = parseChain(text)
+		l.Check = Digest(check)
 	}
 	if !ok {
 		return fmt.Errorf("unknown: %q", text)
@@ -210,10 +246,17 @@ func (p *Parser) text(text []byte, bit uint64, l *Line, c *content) (err error) 
 // finish decodes the content and checks what fields say together.
 func (p *Parser) finish(l *Line, c *content, seen uint64) error {
 	m := &l.Mutation
-	if l.Seq >= l.Of {
+	if m.Op == 0 {
+		return p.finishLine(l, seen)
+	}
+	if !m.Row && l.Seq >= l.Of {
 		return fmt.Errorf("seq %d of %d", l.Seq, l.Of)
 	}
-	want := uint64(always | hasKey)
+	always := uint64(always)
+	if m.Row {
+		always = alwaysRow
+	}
+	want := always | hasKey
 	free := uint64(hasEnc | hasTable | hasExpireAt | hasCommand | hasOrigin)
 	switch {
 	case m.Op == OpRange:
@@ -250,6 +293,32 @@ func (p *Parser) finish(l *Line, c *content, seen uint64) error {
 		return p.finishElements(m, c)
 	}
 	return nil
+}
+
+// finishLine checks a line without a mutation.
+func (p *Parser) finishLine(l *Line, seen uint64) error {
+	if int(l.Kind) >= len(lineFields) || lineFields[l.Kind] == 0 {
+		return errors.New("no op")
+	}
+	want := lineFields[l.Kind]
+	if lacks, extra := want&^seen, seen&^want; lacks|extra != 0 {
+		return fmt.Errorf("op %s: lacks fields %s, has also %s", l.Kind, fieldNames(lacks), fieldNames(extra))
+	}
+	l.Digests = p.digests
+	if n := uint64(len(p.digests)); l.Kind == LineFiltered && (n == 0 || uint64(l.Seq)+n > uint64(l.Of)) {
+		return fmt.Errorf("%d digests from seq %d of %d on", n, l.Seq, l.Of)
+	}
+	return nil
+}
+
+func (p *Parser) digest(s *lineScanner) error {
+	text, err := s.plainString()
+	if err != nil {
+		return err
+	}
+	d, err := parseChain(text)
+	p.digests = append(p.digests, Digest(d))
+	return err
 }
 
 // decode puts the bytes in the place of their base64.
@@ -323,6 +392,9 @@ func parseChain(text []byte) (Chain, error) {
 	var c Chain
 	if len(text) != hex.EncodedLen(len(c)) {
 		return Chain{}, fmt.Errorf("%d characters, want %d hexadecimal digits", len(text), hex.EncodedLen(len(c)))
+	}
+	if i := bytes.IndexAny(text, "ABCDEF"); i >= 0 {
+		return Chain{}, fmt.Errorf("digit %c, want small letters", text[i])
 	}
 	_, err := hex.Decode(c[:], text)
 	return c, err

@@ -30,7 +30,10 @@ func (p *Parser) reset() {
 	if cap(p.elements) > elementsKept || cap(p.named) > elementsKept || cap(p.sorted) > elementsKept {
 		p.elements, p.named, p.sorted = nil, nil, nil
 	}
-	p.elements, p.named = p.elements[:0], p.named[:0]
+	if cap(p.digests) > elementsKept {
+		p.digests = nil
+	}
+	p.elements, p.named, p.digests = p.elements[:0], p.named[:0], p.digests[:0]
 }
 
 // collection takes a field that shows elements. Which ones belong together is checked when all have come.

@@ -12,18 +12,24 @@ import (
 //
 // Keys, fields and members that would be unclear bare are quoted, long values are cut, and of many elements the first few are shown. It isn't meant to be read by programs and may change.
 func AppendText(dst []byte, st *Stamp, ev *Event, i int, names Names) []byte {
-	m := &ev.Mutations[i]
+	return appendChangeText(dst, st, ev.Time, uint64(i), ev.Mutations[i].Op.String(), &ev.Mutations[i], names)
+}
+
+// appendTextHead appends the columns that all lines have.
+func appendTextHead(dst []byte, p Position, seq string, at int64, op string) []byte {
 	start := len(dst)
-	dst = st.Position.Append(dst)
-	dst = append(dst, '.')
-	dst = strconv.AppendInt(dst, int64(i), 10)
-	dst = pad(dst, start, 14)
+	dst = pad(append(p.Append(dst), seq...), start, 14)
 	start = len(dst)
-	dst = time.Unix(0, ev.Time).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z07:00")
+	dst = time.Unix(0, at).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z07:00")
 	dst = pad(dst, start, 30)
 	start = len(dst)
-	dst = pad(append(dst, m.Op.String()...), start, 8)
-	start = len(dst)
+	return pad(append(dst, op...), start, 8)
+}
+
+func appendChangeText(dst []byte, st *Stamp, at int64, seq uint64, op string, m *Mutation, names Names) []byte {
+	var number [21]byte
+	dst = appendTextHead(dst, st.Position, string(strconv.AppendUint(append(number[:0], '.'), seq, 10)), at, op)
+	start := len(dst)
 	dst = pad(append(dst, m.Type.String()...), start, 6)
 	dst = appendTextContent(dst, m)
 	if m.Whole && m.Op.OnElements() {

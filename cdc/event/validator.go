@@ -25,7 +25,11 @@ func (v *Violation) Error() string {
 }
 
 // Validator checks the feed's promises on the events of one partition, in the order in which a reader got them. Feed it events (Event) or lines
-// of the JSON (Line, then End), not both. After a violation it is spent. It holds no more than the state of one position.
+// of the JSON (Line, then End), not both. After a violation it is spent. It holds no more than the state of one position and the digests of one event.
+//
+// Lines of all kinds count. Digests of filtered mutations stand for these. A heartbeat has to name the last event that came and its chain, so
+// a loss before it is found; that a heartbeat is missing isn't. A snapshot is a gap that is declared: the stream goes on from its base, Snapshots counts it,
+// and its rows have to be whole.
 //
 // The zero Validator takes the first event's word for what lies before it. Start it with From where that is known.
 type Validator struct {
@@ -47,6 +51,11 @@ type Validator struct {
 	time    int64
 	digests []Digest
 	tail    bool // a reconnect gave only the event's last lines again
+
+	beat      int64 // the last heartbeat's time
+	snapshot  snapshotCheck
+	last      snapshotCheck // the last one that was whole
+	snapshots int
 
 	scratch Scratch
 }
@@ -149,68 +158,6 @@ func (v *Validator) Bookmark(position Position) error {
 		return violation(Bookmarkable, position, "an event at %s had come before", v.stamp.Position)
 	}
 	v.bookmark = position
-	return nil
-}
-
-// Line takes the next line of the JSON; names are those of the parser that read it.
-func (v *Validator) Line(l *Line, names Names) error {
-	if v.begins(l) {
-		v.line, v.of, v.time, v.digests = l.Stamp, l.Of, l.Time, v.digests[:0]
-		v.tail = v.repeats(l) && l.Seq > 0
-	}
-	if l.Stamp.Position != v.line.Position {
-		return violation(Atomic, v.line.Position, "%d of %d mutations came before %s", len(v.digests), v.of, l.Stamp.Position)
-	}
-	if l.Stamp != v.line || l.Of != v.of || l.Time != v.time {
-		return violation(Atomic, l.Stamp.Position, "mutation %d gives the event another header or chain than those before it", l.Seq)
-	}
-	if v.tail {
-		return v.endOfTail(l)
-	}
-	d := DigestOf(&l.Mutation, names, &v.scratch)
-	switch have := uint32(len(v.digests)); {
-	case v.AllowReplays && l.Seq < have && d == v.digests[l.Seq]:
-		v.digests = v.digests[:l.Seq] // a reconnect in the middle of the event
-	case l.Seq != have:
-		return violation(Atomic, l.Stamp.Position, "mutation %d came where %d of %d was due", l.Seq, have, v.of)
-	}
-	v.digests = append(v.digests, d)
-	if len(v.digests) < int(v.of) {
-		return nil
-	}
-	_, err := v.next(&v.line, func(prev Chain) Chain { return CloseChain(prev, &v.line, v.time, v.digests, &v.scratch) }, nil)
-	v.digests = v.digests[:0]
-	return err
-}
-
-// begins says whether a line is the first one seen of an event. After a reconnect that is possible while another event isn't whole: what
-// came of that doesn't count.
-func (v *Validator) begins(l *Line) bool {
-	if !v.tail && len(v.digests) == 0 {
-		return true
-	}
-	return v.AllowReplays && l.Stamp.Position != v.line.Position && (v.tail || v.repeats(l))
-}
-
-func (v *Validator) repeats(l *Line) bool {
-	return v.AllowReplays && v.started && l.Stamp.Position.Compare(v.stamp.Position) <= 0
-}
-
-// endOfTail takes a line of a replayed event whose first lines didn't come again. What it says of the event counts once the last line is here.
-func (v *Validator) endOfTail(l *Line) error {
-	if l.Seq+1 < l.Of {
-		return nil
-	}
-	v.tail, v.replaying = false, false // a new run begins
-	_, err := v.next(&v.line, func(Chain) Chain { return v.line.Chain }, nil)
-	return err
-}
-
-// End says that no more lines come: an event that isn't whole is then a violation.
-func (v *Validator) End() error {
-	if len(v.digests) > 0 {
-		return violation(Atomic, v.line.Position, "%d of %d mutations came before the end", len(v.digests), v.of)
-	}
 	return nil
 }
 

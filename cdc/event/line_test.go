@@ -1,0 +1,315 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// rowsOf are a snapshot's rows of some keys: a string, a hash in two pieces, a list.
+func rowsOf() []Mutation {
+	hash := func(whole bool, field string) Mutation {
+		return Mutation{Op: OpHSet, Type: TypeHash, Key: []byte("h:1"), Whole: whole, Row: true, Version: Version{9, 1}, ExpireAt: 77,
+			Elements: []Element{{Sub: []byte(field), Value: []byte("of " + field), Prev: Version{int64(len(field)), 2}}}}
+	}
+	return []Mutation{
+		{Op: OpSet, Type: TypeString, Key: []byte("s"), Value: []byte("v\xff"), Version: Version{5, 1}, Row: true},
+		hash(true, "one"), hash(false, "three"),
+		{Op: OpRPush, Type: TypeList, Key: []byte("l"), Whole: true, Row: true, Version: Version{6, 1}, Elements: []Element{{Value: []byte("a")}, {Value: []byte("b")}}},
+		{Op: OpBits, Type: TypeBitmap, Key: []byte("b"), Whole: true, Row: true, Version: Version{7, 1}, Count: 3,
+			Elements: []Element{{Sub: []byte{0, 0, 0, 0}, Value: []byte{1, 2, 3}, Prev: Version{7, 1}}}},
+	}
+}
+
+// snapshotLines are a snapshot's.
+func snapshotLines(base *Stamp, at int64, rows []Mutation, names Names, debezium bool) (lines [][]byte) {
+	var scratch Scratch
+	rolling := SnapshotChain(base, at, &scratch)
+	lines = append(lines, AppendSnapshotBegin(nil, base, at, &scratch))
+	for i := range rows {
+		rolling = RowChain(rolling, &rows[i], names, &scratch)
+		if debezium {
+			lines = append(lines, AppendDebeziumRow(nil, base, at, uint32(i), &rows[i], names, rolling))
+		} else {
+			lines = append(lines, AppendSnapshotRow(nil, base, at, uint32(i), &rows[i], names, rolling))
+		}
+	}
+	return append(lines, AppendSnapshotEnd(nil, base, at, uint64(len(rows)), rolling))
+}
+
+// mixed is a stream with lines of all kinds: events, some of whose mutations are filtered, heartbeats, a snapshot that was begun anew, and one that
+// was whole at once.
+func (s *stream) mixed(debezium bool) (lines [][]byte) {
+	var scratch Scratch
+	last := s.stamps[0]
+	last.Position, last.Chain = Position{}, Chain{}
+	beats := int64(0)
+	for i, ev := range s.events {
+		st := s.stamps[i]
+		switch i {
+		case 5, 12:
+			base := s.stamps[i]
+			base.Prev = last.Position
+			at := ev.Time
+			whole := snapshotLines(&base, at, rowsOf(), s.names, debezium)
+			if i == 5 {
+				begun := s.stamps[i-1]
+				begun.Prev = last.Position
+				lines = append(lines, snapshotLines(&begun, at-5, rowsOf()[:3], s.names, debezium)[:3]...)
+			}
+			lines, last = append(lines, whole...), s.stamps[i]
+			continue
+		case 4, 11:
+			continue // lost with the place in the log
+		}
+		lines = append(lines, s.linesOf(i, debezium)...)
+		last = st
+		for range i % 3 {
+			beats++
+			lines = append(lines, AppendHeartbeat(nil, &last, Position{2, last.Position.Index}, ev.Time+beats, &scratch))
+		}
+	}
+	return lines
+}
+
+// linesOf are those of one event. Of every second event runs of mutations are filtered.
+func (s *stream) linesOf(i int, debezium bool) (lines [][]byte) {
+	var scratch Scratch
+	ev, st := s.events[i], &s.stamps[i]
+	var digests []Digest
+	flush := func(next int) {
+		if len(digests) > 0 {
+			lines = append(lines, AppendFiltered(nil, st, ev.Time, uint32(next-len(digests)), uint32(len(ev.Mutations)), digests))
+			digests = nil
+		}
+	}
+	for j := range ev.Mutations {
+		if i%2 == 1 && j != 1 {
+			digests = append(digests, DigestOf(&ev.Mutations[j], s.names, &scratch))
+			continue
+		}
+		flush(j)
+		if debezium {
+			lines = append(lines, AppendDebezium(nil, st, ev, j, s.names))
+		} else {
+			lines = append(lines, AppendJSON(nil, st, ev, j, s.names))
+		}
+	}
+	flush(len(ev.Mutations))
+	return lines
+}
+
+func bothFormats(t *testing.T, test func(t *testing.T, debezium bool)) {
+	t.Run("json", func(t *testing.T) { test(t, false) })
+	t.Run("debezium", func(t *testing.T) { test(t, true) })
+}
+
+func TestLinesOfAllKindsAreReadBack(t *testing.T) {
+	bothFormats(t, func(t *testing.T, debezium bool) {
+		s := newStream(21, 40)
+		kinds := map[LineKind]int{}
+		var p Parser
+		var l Line
+		for _, line := range s.mixed(debezium) {
+			if !json.Valid(line) || bytes.Count(line, []byte("\n")) != 1 {
+				t.Fatalf("not one line of JSON: %s", line)
+			}
+			if err := p.Parse(line, &l); err != nil {
+				t.Fatalf("%v in %s", err, line)
+			}
+			kinds[l.Kind]++
+			if mutation := l.Kind == LineChange || l.Kind == LineSnapshotRow; l.Debezium != (debezium && mutation) {
+				t.Fatalf("format of %s", line)
+			}
+			if got := AppendLine(nil, &l, p.Names); !bytes.Equal(got, line) {
+				t.Fatalf("written again:\n%s, was\n%s", got, line)
+			}
+			if text := AppendLineText(nil, &l, p.Names); bytes.Count(text, []byte("\n")) != 1 {
+				t.Fatalf("text %q", text)
+			}
+		}
+		if len(kinds) != 6 {
+			t.Errorf("kinds that came: %v", kinds)
+		}
+	})
+}
+
+func TestStreamsOfAllKindsAreTaken(t *testing.T) {
+	bothFormats(t, func(t *testing.T, debezium bool) {
+		s := newStream(21, 40)
+		lines := s.mixed(debezium)
+		if err := validate(lines, false); err != nil {
+			t.Fatal(err)
+		}
+		for from := range lines {
+			v := Validator{AllowReplays: true}
+			takeLines(t, &v, lines[from:], from)
+		}
+		var v Validator
+		takeLines(t, &v, lines, 0)
+		if v.Snapshots() != 2 {
+			t.Errorf("%d snapshots were counted, want 2", v.Snapshots())
+		}
+	})
+}
+
+// takeLines gives lines to a validator that doesn't know what is before them. In the middle of an event or a snapshot nobody can begin.
+func takeLines(t *testing.T, v *Validator, lines [][]byte, from int) {
+	t.Helper()
+	var p Parser
+	var l Line
+	for i, line := range lines {
+		if err := p.Parse(line, &l); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Line(&l, p.Names); err != nil {
+			if i == 0 && (l.Kind == LineSnapshotRow || l.Kind == LineSnapshotEnd || l.Seq > 0) {
+				return
+			}
+			t.Fatalf("from line %d: %v at %s", from, err, line)
+		}
+	}
+	if err := v.End(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Of a stream of all kinds every line lost, doubled or swapped with the next is found; but that a heartbeat is missing, which takes nothing away, and
+// what is lost at the very end.
+func TestEverySingleFaultInLinesOfAllKindsIsFound(t *testing.T) {
+	bothFormats(t, func(t *testing.T, debezium bool) {
+		s := newStream(21, 40)
+		lines := s.mixed(debezium)
+		beats := func(line []byte) bool { return bytes.Contains(line, []byte(`"op":"heartbeat"`)) }
+		for i := range lines {
+			if lost := slices.Delete(slices.Clone(lines), i, i+1); !beats(lines[i]) && i+1 < len(lines) {
+				if validate(lost, false) == nil && !redundant(lines, i) {
+					t.Errorf("loss of line %d wasn't found: %s", i, lines[i])
+				}
+			}
+			if validate(slices.Insert(slices.Clone(lines), i, lines[i]), false) == nil {
+				t.Errorf("line %d twice wasn't found: %s", i, lines[i])
+			}
+			if i+1 < len(lines) {
+				swapped := slices.Clone(lines)
+				swapped[i], swapped[i+1] = lines[i+1], lines[i]
+				if validate(swapped, false) == nil {
+					t.Errorf("lines %d and %d swapped wasn't found: %s%s", i, i+1, lines[i], lines[i+1])
+				}
+			}
+		}
+	})
+}
+
+// redundant says whether a line belongs to a snapshot that was given up later.
+func redundant(lines [][]byte, i int) bool {
+	for ; i < len(lines); i++ {
+		if bytes.Contains(lines[i], []byte(`"op":"snapshot-end"`)) {
+			return false
+		}
+		if i+1 < len(lines) && bytes.Contains(lines[i+1], []byte(`"op":"snapshot-begin"`)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Every bit of every line, turned over, is found, or leaves a line that says the same.
+func TestEveryBitOfLinesOfAllKinds(t *testing.T) {
+	bothFormats(t, func(t *testing.T, debezium bool) {
+		s := newStream(21, 16)
+		lines := s.mixed(debezium)
+		for i, line := range lines {
+			for j := range line[:len(line)-1] {
+				for bit := range 8 {
+					altered := slices.Clone(lines)
+					altered[i] = bytes.Clone(line)
+					if altered[i][j] ^= 1 << bit; altered[i][j] == '\n' {
+						continue
+					}
+					if !parses(altered[i]) || saysTheSame(t, altered[i], line) {
+						continue
+					}
+					if validate(altered, false) == nil {
+						t.Fatalf("bit %d of byte %d of line %d altered wasn't found: %s", bit, j, i, altered[i])
+					}
+				}
+			}
+		}
+	})
+}
+
+func parses(line []byte) bool {
+	var p Parser
+	var l Line
+	return p.Parse(line, &l) == nil
+}
+
+func saysTheSame(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var p Parser
+	var l Line
+	var again [2][]byte
+	for i, line := range [][]byte{a, b} {
+		if err := p.Parse(line, &l); err != nil {
+			t.Fatal(err)
+		}
+		again[i] = AppendLine(nil, &l, p.Names)
+	}
+	return bytes.Equal(again[0], again[1])
+}
+
+// A reader that reconnects gets lines of all kinds again from some point.
+func TestLinesOfAllKindsComeAgainAfterReconnects(t *testing.T) {
+	bothFormats(t, func(t *testing.T, debezium bool) {
+		s := newStream(23, 16)
+		lines := s.mixed(debezium)
+		if err := validate(lines, true); err != nil {
+			t.Fatal(err)
+		}
+		for stop := 1; stop < len(lines); stop++ {
+			for again := range stop {
+				replayed := slices.Concat(lines[:stop], lines[again:])
+				if err := validate(replayed, true); err != nil {
+					t.Fatalf("%d lines, then again from %d: %v", stop, again, err)
+				}
+			}
+		}
+	})
+}
+
+func TestFoldOfASnapshotsLines(t *testing.T) {
+	bothFormats(t, func(t *testing.T, debezium bool) {
+		s := newStream(21, 8)
+		s.events[0].Mutations = []Mutation{{Op: OpSet, Type: TypeString, Key: []byte("gone"), Version: Version{1, 1}}}
+		before := AppendJSON(nil, &s.stamps[0], s.events[0], 0, s.names)
+		lines := append([][]byte{before}, snapshotLines(&s.stamps[7], 99, rowsOf(), s.names, debezium)...)
+		var want, got Fold
+		rows := rowsOf()
+		want.Event(&Event{Mutations: rows})
+		var p Parser
+		var l Line
+		for _, line := range lines {
+			if err := p.Parse(line, &l); err != nil {
+				t.Fatal(err)
+			}
+			got.Line(&l)
+		}
+		if got.Err() != nil || !reflect.DeepEqual(got.Keys(), []string{"b", "h:1", "l", "s"}) {
+			t.Fatalf("keys %q, %v", got.Keys(), got.Err())
+		}
+		for _, key := range got.Keys() {
+			a, b := slices.Collect(want.Elements([]byte(key))), slices.Collect(got.Elements([]byte(key)))
+			if len(a) != len(b) {
+				t.Fatalf("%s: %d elements, want %d", key, len(b), len(a))
+			}
+			for i := range a {
+				if string(a[i].Sub) != string(b[i].Sub) || string(a[i].Value) != string(b[i].Value) || a[i].Version.Time != b[i].Version.Time {
+					t.Errorf("%s: %+v, want %+v", key, b[i], a[i])
+				}
+			}
+		}
+	})
+}
