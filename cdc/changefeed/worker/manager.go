@@ -1,0 +1,350 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+)
+
+// Manager runs changefeeds in a process.
+type Manager struct {
+	o     Options
+	sinks *sinks
+
+	// The rest is Run's goroutine's, but for mu.
+	view       *changefeed.View
+	slots      map[slotKey]*slot
+	partitions map[string]*namespace
+	done       chan slotKey
+	counted    chan counted
+	group      sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		workers map[slotKey]*worker
+	}
+}
+
+// slotKey names a partition of a changefeed.
+type slotKey struct {
+	feed      string
+	partition uint32
+}
+
+// slot is a partition that this process waits to claim, or has.
+type slot struct {
+	due   time.Time
+	taken bool    // claiming has begun; the slot is there until the claim is over
+	stop  *halter // how to end it, once taken
+}
+
+// namespace is how many partitions one has; 0: not known yet.
+type namespace struct {
+	partitions uint32
+	asking     bool
+	askAgain   time.Time
+}
+
+type counted struct {
+	namespace  string
+	partitions uint32
+	err        error
+}
+
+// Running is one partition that this process runs.
+type Running struct {
+	Feed, Namespace string
+	Partition       uint32
+	Epoch           uint64
+	Since           time.Time
+	// Progress is as it would be saved now.
+	Progress changefeed.Progress
+}
+
+// New makes a manager. Run sets it going.
+func New(o Options) (*Manager, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		o: o, sinks: newSinks(o.Sinks), view: &changefeed.View{}, slots: map[slotKey]*slot{}, partitions: map[string]*namespace{},
+		done: make(chan slotKey), counted: make(chan counted),
+	}
+	m.mu.workers = map[slotKey]*worker{}
+	return m, nil
+}
+
+// Feeds are the partitions that this process runs, by changefeed and partition. It may be called from any goroutine.
+func (m *Manager) Feeds() []Running {
+	m.mu.Lock()
+	all := make([]Running, 0, len(m.mu.workers))
+	for key, w := range m.mu.workers {
+		all = append(all, Running{Feed: key.feed, Namespace: w.spec.Namespace, Partition: key.partition, Epoch: w.claim.Epoch(), Since: w.began, Progress: *w.live.Load()})
+	}
+	m.mu.Unlock()
+	slices.SortFunc(all, func(a, b Running) int {
+		if c := strings.Compare(a.Feed, b.Feed); c != 0 {
+			return c
+		}
+		return int(a.Partition) - int(b.Partition)
+	})
+	return all
+}
+
+// Run claims and runs partitions until ctx is done. Then it has what the writers took flushed, saves, and gives the claims up, which takes
+// Options.StopWithin and some seconds at most where the registry can be reached. It is called once.
+func (m *Manager) Run(ctx context.Context) error {
+	watch, end := context.WithCancel(ctx)
+	defer end()
+	views := m.o.Registry.Watch(watch)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		timer.Reset(m.startDue(ctx))
+		select {
+		case view, ok := <-views:
+			if !ok {
+				views = nil // as ctx is done
+				continue
+			}
+			m.forget(ctx, view)
+			m.view = view
+		case key := <-m.done:
+			delete(m.slots, key)
+		case c := <-m.counted:
+			m.count(c)
+		case <-timer.C:
+		case <-ctx.Done():
+			continue
+		}
+		m.plan(ctx)
+	}
+	m.shutdown()
+	return nil
+}
+
+// shutdown ends all workers, at once.
+func (m *Manager) shutdown() {
+	for _, s := range m.slots {
+		if s.taken {
+			s.stop.halt(stopShutdown)
+		}
+	}
+	finished := make(chan struct{})
+	go func() {
+		m.group.Wait()
+		close(finished)
+	}()
+	for {
+		select {
+		case <-m.done:
+		case <-m.counted:
+		case <-finished:
+			return
+		}
+	}
+}
+
+// plan compares what should run with what does.
+func (m *Manager) plan(ctx context.Context) {
+	wanted := map[slotKey]*changefeed.Feed{}
+	for id, f := range m.view.Feeds {
+		for n := range m.partitionsOf(ctx, f.Spec.Namespace) {
+			key := slotKey{id, n}
+			if s := m.slots[key]; s != nil && s.taken {
+				s.stop.update(f)
+				continue
+			}
+			if _, owned := f.Owners[n]; !owned && runs(&f.Spec, f.Progress[n]) {
+				wanted[key] = f
+			}
+		}
+	}
+	m.haltRemoved()
+	m.schedule(wanted)
+}
+
+// runs says whether a partition should run, that nobody runs.
+func runs(spec *changefeed.Spec, p changefeed.Progress) bool {
+	over := p.State == changefeed.Failed || p.State == changefeed.Finished
+	return !spec.Paused && (!over || p.Forced || p.Generation < spec.Generation)
+}
+
+func (m *Manager) haltRemoved() {
+	for key, s := range m.slots {
+		if s.taken && m.view.Feeds[key.feed] == nil {
+			s.stop.halt(stopRemoved)
+		}
+	}
+}
+
+// Times of claims.
+const (
+	lot = 200 * time.Millisecond
+	// A process is stepMost later for each partition that it has or has in view, but stepsAll later at most for all of them.
+	stepMost = 20 * time.Millisecond
+	stepsAll = 2 * time.Second
+	// again is how long a partition that couldn't be claimed, or whose claim was over, is left to others.
+	again = time.Second
+)
+
+// schedule has slots for what is wanted and for nothing else that isn't taken.
+func (m *Manager) schedule(wanted map[slotKey]*changefeed.Feed) {
+	ahead := 0
+	for key, s := range m.slots {
+		if !s.taken && wanted[key] == nil {
+			delete(m.slots, key)
+			continue
+		}
+		ahead++
+	}
+	step := min(stepMost, stepsAll/time.Duration(ahead+len(wanted)+1))
+	now := time.Now()
+	for key, f := range wanted { // in no order, so that each process has another one
+		if m.slots[key] != nil {
+			continue
+		}
+		delay := m.o.Source.Preference(f.Spec.Namespace, key.partition) + rand.N(lot) + time.Duration(ahead)*step
+		m.slots[key] = &slot{due: now.Add(delay)}
+		ahead++
+	}
+}
+
+// startDue claims what is due, and says when it has to look again.
+func (m *Manager) startDue(ctx context.Context) time.Duration {
+	now := time.Now()
+	next := now.Add(time.Hour)
+	for key, s := range m.slots {
+		switch {
+		case s.taken:
+		case s.due.After(now):
+			next = earlier(next, s.due)
+		default:
+			m.start(ctx, key, s)
+		}
+	}
+	for _, n := range m.partitions {
+		if !n.asking {
+			next = earlier(next, n.askAgain)
+		}
+	}
+	return max(next.Sub(now), 0)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// start runs a partition in a goroutine of its own, if it can be claimed.
+func (m *Manager) start(ctx context.Context, key slotKey, s *slot) {
+	spec := m.view.Feeds[key.feed].Spec
+	s.taken, s.stop = true, newHalter(&spec)
+	m.group.Go(func() {
+		m.claimAndRun(ctx, key, &spec, s.stop)
+		m.done <- key
+	})
+}
+
+// claimAndRun returns when the claim is over. What couldn't be claimed, or went to another process, it leaves alone for a while.
+func (m *Manager) claimAndRun(ctx context.Context, key slotKey, spec *changefeed.Spec, stop *halter) {
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	claim, err := m.o.Registry.Claim(call, key.feed, key.partition, m.o.Process)
+	cancel()
+	if err != nil {
+		if !errors.Is(err, changefeed.ErrTaken) && !errors.Is(err, changefeed.ErrNotFound) && ctx.Err() == nil {
+			m.o.Logger.Warn("a changefeed's partition can't be claimed", "changefeed", key.feed, "partition", key.partition, "err", err)
+		}
+		stop.rest(again)
+		return
+	}
+	w := newWorker(ctx, &m.o, m.sinks, spec, key.partition, claim)
+	if !runs(spec, claim.Progress()) { // the view was of before that
+		w.release()
+		stop.rest(again)
+		return
+	}
+	m.mu.Lock()
+	m.mu.workers[key] = w
+	m.mu.Unlock()
+	stop.bind(w)
+	w.run()
+	m.mu.Lock()
+	delete(m.mu.workers, key)
+	m.mu.Unlock()
+	if !stop.halted() {
+		stop.rest(again)
+	}
+}
+
+// partitionsOf is how many partitions a namespace has. While that isn't known it is asked for.
+func (m *Manager) partitionsOf(ctx context.Context, name string) uint32 {
+	n := m.partitions[name]
+	if n == nil {
+		n = &namespace{askAgain: time.Now()}
+		m.partitions[name] = n
+	}
+	if !n.asking && !time.Now().Before(n.askAgain) {
+		n.asking = true
+		m.group.Go(func() {
+			call, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			count, err := m.o.Source.Partitions(call, name)
+			m.counted <- counted{name, count, err}
+		})
+	}
+	return n.partitions
+}
+
+// count takes an answer. A namespace that isn't known gets one partition, for a worker to say so where people look.
+func (m *Manager) count(c counted) {
+	n := m.partitions[c.namespace]
+	n.asking = false
+	switch {
+	case c.err == nil:
+		n.partitions, n.askAgain = c.partitions, time.Now().Add(5*time.Minute)
+	case isUnknown(c.err):
+		n.partitions, n.askAgain = max(n.partitions, 1), time.Now().Add(30*time.Second)
+	default:
+		m.o.Logger.Warn("how many partitions a namespace has isn't known", "namespace", c.namespace, "err", c.err)
+		n.askAgain = time.Now().Add(2 * time.Second)
+	}
+}
+
+// forget has the log no longer kept for changefeeds that were removed while nobody ran them; who runs one sees to it himself.
+func (m *Manager) forget(ctx context.Context, view *changefeed.View) {
+	type gone struct {
+		spec      *changefeed.Spec
+		partition uint32
+	}
+	var all []gone
+	for id, f := range m.view.Feeds {
+		if view.Feeds[id] != nil {
+			continue
+		}
+		for n := range m.partitionsOf(ctx, f.Spec.Namespace) {
+			_, owned := f.Owners[n]
+			if s := m.slots[slotKey{id, n}]; !owned && (s == nil || !s.taken) {
+				all = append(all, gone{&f.Spec, n})
+			}
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	m.group.Go(func() {
+		for _, g := range all {
+			call, cancel := context.WithTimeout(ctx, callTimeout)
+			letGo(call, &m.o, g.spec, g.partition)
+			cancel()
+		}
+	})
+}

@@ -1,0 +1,84 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
+)
+
+// scout asks how far the log reaches, and has it keep what comes after what was saved.
+func (w *worker) scout(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var before event.Position
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		w.look(ctx)
+		last := w.track.lastEvent()
+		if p, due := w.holdDue(last); due {
+			w.hold(ctx, p)
+		}
+		every := w.o.HeadEvery
+		if last == before && w.live.Load().Figures.LagEntries == 0 {
+			every *= restFactor
+		}
+		before = last
+		timer.Reset(every)
+	}
+}
+
+// holdDue says what the log may give up, if that is more than it was told. Telling costs an entry of the log, which a partition at rest must not get
+// because of itself: so an event has to lie between.
+func (w *worker) holdDue(last event.Position) (event.Position, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.saved, w.mu.saved.Compare(w.mu.held) > 0 && (w.mu.held.IsZero() || last.Compare(w.mu.held) > 0)
+}
+
+func (w *worker) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	head, err := w.o.Source.Head(ctx, w.spec.Namespace, w.partition)
+	if err != nil {
+		w.log.Debug("how far the log reaches isn't known", "err", err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.head, w.mu.headAt = head, time.Now()
+}
+
+// hold has the log keep what comes after a position. If that fails the next round tries again.
+func (w *worker) hold(ctx context.Context, p event.Position) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := w.o.Source.Hold(ctx, w.spec.Namespace, w.partition, changefeed.ConsumerID(w.spec.ID), p); err != nil {
+		w.log.Debug("the log wasn't told what to keep", "err", err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.Compare(w.mu.held) > 0 {
+		w.mu.held = p
+	}
+}
+
+// letGo ends what keeps the log for this changefeed.
+func (w *worker) letGo() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.work), callTimeout)
+	defer cancel()
+	letGo(ctx, w.o, w.spec, w.partition)
+}
+
+func letGo(ctx context.Context, o *Options, spec *changefeed.Spec, partition uint32) {
+	consumer := changefeed.ConsumerID(spec.ID)
+	if err := o.Source.Hold(ctx, spec.Namespace, partition, consumer, event.Position{}); err != nil {
+		o.Logger.Warn("the log is still kept for a changefeed that is over; remove its consumer", "namespace", spec.Namespace, "partition", partition, "consumer", consumer, "err", err)
+	}
+}
