@@ -71,4 +71,3 @@ func (h *halter) rest(d time.Duration) {
 	case <-h.stop:
 	}
 }
-

@@ -130,7 +130,9 @@ func (u until) before(p event.Position, t int64) bool {
 	return !u.position.IsZero() && p.Compare(u.position) > 0 || u.time != 0 && t >= u.time
 }
 
-func (u until) passed(p event.Position) bool { return !u.position.IsZero() && p.Compare(u.position) >= 0 }
+func (u until) passed(p event.Position) bool {
+	return !u.position.IsZero() && p.Compare(u.position) >= 0
+}
 
 // marked says whether a bookmark lies behind the end.
 func (u until) marked(p event.Position, t int64) bool {
