@@ -33,19 +33,19 @@ func TestExitCodes(t *testing.T) {
 		{tail("--from", "2-1"), 3, "", "was compacted away on every replica; what follows 2-"},
 		{tail("--from", "2-9999"), 1, "", "beyond what is applied"},
 		{tail("--from", "7-50"), 1, "", "isn't of this partition's history"},
-		{tail("--partition", "9"), 1, "", "knows no such partition"},
-		{tail("--namespace", "other"), 1, "", "no such namespace"},
+		{tail("--partition", "9"), 4, "", "knows no such partition"},
+		{tail("--namespace", "other"), 4, "", "no such namespace"},
 		{[]string{"tail"}, 2, "", "--nodes is missing"},
 		{tail("--from", "x"), 2, "", "is no place to begin"},
-		{tail("--format", "xml"), 2, "", "want json or text"},
+		{tail("--format", "xml"), 2, "", "want json, text or debezium"},
 		{tail("--nonsense"), 2, "", "not defined"},
 		{tail("extra"), 2, "", "Everything is given by options"},
 		{tail("--partition", "4294967296"), 2, "", "not so many"},
 		{[]string{"nonsense"}, 2, "", "no command"},
-		{nil, 0, "prints a partition's change events", ""},
+		{nil, 0, "prints partitions' change events", ""},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), append([]string{"zankv-cdc"}, c.args...), &stdout, &stderr)
+		code := run(t.Context(), append([]string{"zankv-cdc"}, c.args...), strings.NewReader(""), &stdout, &stderr)
 		if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) || (code == 0) != (stderr.Len() == 0) {
 			t.Errorf("%q: exit %d, want %d; standard output %.300q, error %q", c.args, code, c.code, stdout.String(), stderr.String())
 		}

@@ -69,13 +69,13 @@ func TestGolden(t *testing.T) {
 	second.Owners = nil
 	delete(second.Progress, 1)
 	for name, print := range map[string]func(*bytes.Buffer) error{
-		"query.txt":         func(b *bytes.Buffer) error { return Query(b, orders(), now) },
-		"query-paused.txt":  func(b *bytes.Buffer) error { return Query(b, second, now) },
-		"list.txt":          func(b *bytes.Buffer) error { return List(b, []Status{*second, *orders()}, now) },
-		"checkpoint.txt":    func(b *bytes.Buffer) error { return Checkpoints(b, orders(), now) },
-		"query.json":        func(b *bytes.Buffer) error { return JSON(b, ObjectOf(orders(), now)) },
-		"statistics.txt":    func(b *bytes.Buffer) error { return Statistics(b, orders(), RatesOf(earlier(), orders()), now) },
-		"list-empty.txt":    func(b *bytes.Buffer) error { return List(b, nil, now) },
+		"query.txt":        func(b *bytes.Buffer) error { return Query(b, orders(), now) },
+		"query-paused.txt": func(b *bytes.Buffer) error { return Query(b, second, now) },
+		"list.txt":         func(b *bytes.Buffer) error { return List(b, []Status{*second, *orders()}, now) },
+		"checkpoint.txt":   func(b *bytes.Buffer) error { return Checkpoints(b, orders(), now) },
+		"query.json":       func(b *bytes.Buffer) error { return JSON(b, ObjectOf(orders(), now)) },
+		"statistics.txt":   func(b *bytes.Buffer) error { return Statistics(b, orders(), RatesOf(earlier(), orders()), now) },
+		"list-empty.txt":   func(b *bytes.Buffer) error { return List(b, nil, now) },
 	} {
 		var b bytes.Buffer
 		if err := print(&b); err != nil {
@@ -128,7 +128,9 @@ func TestTotals(t *testing.T) {
 
 // What weighs most is a failure, and then what has lasted longest.
 func TestWorst(t *testing.T) {
-	trouble := func(code changefeed.Code, since int64) *changefeed.Trouble { return &changefeed.Trouble{Code: code, Since: since} }
+	trouble := func(code changefeed.Code, since int64) *changefeed.Trouble {
+		return &changefeed.Trouble{Code: code, Since: since}
+	}
 	all := []Standing{{}, {State: changefeed.Warning, Trouble: trouble("a", 3)}, {State: changefeed.Warning, Trouble: trouble("b", 2)}}
 	if got := worst(all); got.Code != "b" {
 		t.Errorf("%+v", got)

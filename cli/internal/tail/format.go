@@ -55,13 +55,22 @@ type Options struct {
 	Prefixed bool
 }
 
-// NewFormat reads options.
+// CheckFormat says whether there is such a format.
+func CheckFormat(s string) error {
+	switch s {
+	case "json", "text", "debezium":
+		return nil
+	}
+	return fmt.Errorf("format %q: want json, text or debezium", s)
+}
+
+// NewFormat makes what makes a partition's format.
 func NewFormat(o Options) (func() Format, error) {
-	switch o.Format {
-	case "json":
-		return func() Format { return jsonFormat{} }, nil
-	case "text":
+	if err := CheckFormat(o.Format); err != nil {
+		return nil, err
+	}
+	if o.Format == "text" {
 		return func() Format { return textFormat{prefixed: o.Prefixed} }, nil
 	}
-	return nil, fmt.Errorf("format %q: want json, text or debezium", o.Format)
+	return func() Format { return jsonFormat{} }, nil
 }
