@@ -109,3 +109,23 @@ func (s source) WaitApplied(ctx context.Context, above uint64) (uint64, error) {
 	err := s.Replica.WaitApplied(ctx, above)
 	return s.Applied(), err
 }
+
+// OpenState implements feed.StateSource.
+func (s source) OpenState(afterKey []byte) (feed.StateReader, error) {
+	r, err := s.Replica.OpenState(afterKey)
+	if err != nil {
+		return nil, err
+	}
+	return stateReader{r}, nil
+}
+
+// stateReader is a replica's as the feed's server reads it.
+type stateReader struct{ *partition.StateReader }
+
+// Cut implements feed.StateReader.
+func (r stateReader) Cut() feed.Cut {
+	s := r.State()
+	return feed.Cut{
+		Applied: s.Applied, LastEvent: s.LastEvent, Chain: s.Chain, Names: s.Clusters, Wall: s.Wall, Time: s.Clock, Keys: uint64(max(s.Keys, 0)),
+	}
+}

@@ -124,6 +124,7 @@ func (r *Replica) settle(b *batch, outcome command.Outcome) {
 	if b.barrier {
 		r.barrier = false
 	}
+	r.forgetMoves(b)
 	if outcome != command.Answered {
 		r.view.ends.forget()
 	}

@@ -119,6 +119,7 @@ type Replica struct {
 		open   *batch
 	}
 	snapshots outgoing
+	readers   stateReaders
 	watches   watches
 
 	// The rest belongs to the goroutine.
@@ -162,6 +163,7 @@ type Replica struct {
 	armed       time.Time                  // what the timer of waits is set to
 	expired     [][]byte
 	cleaning    cleaning
+	moves       map[string]consumerMove // consumers whose new position isn't applied yet
 	lastExpiry  time.Time
 	lastRetain  time.Time
 	unmarked    int64 // bytes of entries applied since the last mark for them
@@ -180,7 +182,7 @@ func Open(opts Options) (*Replica, error) {
 		opts: opts, name: fmt.Sprintf("%s-%d", opts.Namespace, opts.Partition),
 		box: newMailbox(opts.QueuedRequests), stop: make(chan struct{}), done: make(chan struct{}),
 		inflight: make(map[string]flightKey), waitedFor: make(map[string]bool),
-		confirming: make(map[uint64][]answer), blockers: make(map[*command.Request]*lane), log: opts.Log.Group(opts.Group),
+		moves: make(map[string]consumerMove), confirming: make(map[uint64][]answer), blockers: make(map[*command.Request]*lane), log: opts.Log.Group(opts.Group),
 	}
 	r.view.r, r.tx.r = r, r
 	r.configure(&r.ctx)
@@ -315,6 +317,7 @@ func (r *Replica) Close() error {
 	r.replacing.Store(true)
 	r.state.Lock()
 	defer r.state.Unlock()
+	r.readers.end()
 	if _, ferr := r.store.Flush(); err == nil {
 		err = ferr
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/wal"
 )
 
@@ -13,8 +12,11 @@ import (
 type Retention struct {
 	Age   time.Duration // keeps what is younger (default 24 h)
 	Bytes int64         // keeps at least the newest entries of this size (default 64 MiB)
-	// MaxBytes is the most that is kept, even for consumers that are registered (default 256 MiB).
+	// MaxBytes is the most that is kept, even for consumers that are registered (default 256 MiB; not below Bytes).
 	MaxBytes int64
+	// ConsumerAge is how old an entry may grow that is kept only because a registered consumer hasn't read it (default 72 h): one that is
+	// gone for good and was never removed doesn't hold the log for ever.
+	ConsumerAge time.Duration
 }
 
 func (t *Retention) setDefaults() {
@@ -25,7 +27,11 @@ func (t *Retention) setDefaults() {
 		t.Bytes = 64 << 20
 	}
 	if t.MaxBytes == 0 {
-		t.MaxBytes = max(256<<20, t.Bytes)
+		t.MaxBytes = 256 << 20
+	}
+	t.MaxBytes = max(t.MaxBytes, t.Bytes)
+	if t.ConsumerAge == 0 {
+		t.ConsumerAge = 72 * time.Hour
 	}
 }
 
@@ -56,21 +62,12 @@ func (r *Replica) retain(now time.Time) error {
 }
 
 func (r *Replica) retainIndex(now time.Time, stats wal.GroupStats) (uint64, error) {
-	var positions []uint64
-	err := r.store.Own(event.OwnConsumer, func(id, value []byte) bool {
-		position, perr := event.ParsePosition(string(value))
-		if perr != nil {
-			r.opts.Logger.Error("a consumer's position can't be read; it keeps nothing", "partition", r.name, "consumer", string(id), "error", perr)
-			return true
-		}
-		positions = append(positions, position.Index)
-		return true
-	})
+	positions, err := r.heldPositions()
 	if err != nil {
-		return 0, fmt.Errorf("partition %s: consumers: %w", r.name, err)
+		return 0, err
 	}
 	t := r.opts.Retention
-	policy := wal.RetainPolicy{Consumers: true, Age: t.Age, Bytes: uint64(t.Bytes), MaxBytes: uint64(t.MaxBytes)}
+	policy := wal.RetainPolicy{Consumers: true, ConsumerAge: t.ConsumerAge, Age: t.Age, Bytes: uint64(t.Bytes), MaxBytes: uint64(t.MaxBytes)}
 	index := policy.Index(wal.RetainState{
 		Now: now, Applied: r.store.State().Applied.Index, Flushed: r.flushed.Load(), Positions: positions,
 		Stats: stats, Outline: r.log.Outline(outlinePoints),
@@ -79,6 +76,22 @@ func (r *Replica) retainIndex(now time.Time, stats wal.GroupStats) (uint64, erro
 		index = min(index, pinned)
 	}
 	return index, nil
+}
+
+// heldPositions are the places that consumers hold. One whose place is lost holds none: it has to read a snapshot, and then stands somewhere
+// else. Else a consumer that nobody removed would have every partition keep as much as the limits allow for ever.
+func (r *Replica) heldPositions() (positions []uint64, err error) {
+	all, err := r.consumers()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	base, err := r.logBase()
+	for i := range all {
+		if p := all[i].Position; p.Index >= base.Index {
+			positions = append(positions, p.Index)
+		}
+	}
+	return positions, err
 }
 
 // truncate forgets entries up to the last chain mark at or before index: a reader of the feed has to start from one.

@@ -119,3 +119,134 @@ func TestRetentionKeepsWhatIsNotFlushed(t *testing.T) {
 	}
 	m.equalsItsLog()
 }
+
+// holding is what the member's log holds, of one consumer.
+func (m *member) holding() (Holding, Consumer) {
+	m.t.Helper()
+	h, err := m.replica.Holding()
+	must(m.t, err)
+	if len(h.Consumers) != 1 {
+		m.t.Fatalf("consumers %+v, want one", h.Consumers)
+	}
+	return h, h.Consumers[0]
+}
+
+// A consumer that is silent holds the log until its entries have the age, is told how long that will take, and holds nothing once its
+// place is lost.
+func TestSilentConsumerLosesItsPlace(t *testing.T) {
+	var clock manual
+	c := newCluster(t, 1, func(o *Options) {
+		o.Clock = clock.now
+		o.Retention = Retention{Age: time.Second, Bytes: 1, MaxBytes: 8 << 20, ConsumerAge: 72 * time.Hour}
+	})
+	m := c.leader()
+	c.do("set", "a", "1")
+	at := m.applied()
+	must(t, m.replica.MoveConsumer(t.Context(), "kafka", at))
+	if _, k := m.holding(); k.LagEntries != 0 || k.LagBytes != 0 || k.Lag != 0 || k.HeadroomBytes != 8<<20 || k.Headroom != 72*time.Hour || k.Lost {
+		t.Errorf("at the end: %+v", k)
+	}
+	big := strings.Repeat("x", 100<<10) // so that the log knows the place of each
+	for range 20 {
+		c.do("set", "a", big)
+	}
+	must(t, m.replica.Flush())
+	clock.advance(71 * time.Hour)
+	m.look()
+	h, k := m.holding()
+	if m.replica.FirstIndex() > at.Index+1 || k.Lost {
+		t.Errorf("after 71 h the log begins with %d, the consumer has read up to %s: %+v", m.replica.FirstIndex(), at, k)
+	}
+	if k.LagEntries != 21 || k.LagBytes < 1900<<10 || int64(k.LagBytes)+k.HeadroomBytes != 8<<20 {
+		t.Errorf("its lag: %+v", k)
+	}
+	if k.Headroom > time.Hour || k.Headroom < 50*time.Minute || k.Lag+k.Headroom != 72*time.Hour {
+		t.Errorf("after 71 h: %s behind, %s left", k.Lag, k.Headroom)
+	}
+	if h.LimitBytes != 8<<20 || h.LimitAge != 72*time.Hour || h.Bytes < k.LagBytes || h.First != m.replica.FirstIndex() {
+		t.Errorf("holding %+v", h)
+	}
+	clock.advance(2 * time.Hour)
+	m.look()
+	h, k = m.holding()
+	if m.replica.FirstIndex() <= at.Index+1 || !k.Lost || k.Headroom > 0 || k.HeadroomBytes > 0 || h.Oldest.Index <= at.Index {
+		t.Errorf("after 73 h the log begins with %d: %+v", m.replica.FirstIndex(), k)
+	}
+	m.startsAtAMark()
+	for range 20 {
+		c.do("set", "a", big)
+	}
+	clock.advance(time.Hour)
+	must(t, m.replica.Flush())
+	m.look()
+	if got := m.replica.FirstIndex(); got <= h.First+10 {
+		t.Errorf("the log begins with %d, as a consumer that is lost held it; before it was %d", got, h.First)
+	}
+	end := m.applied()
+	must(t, m.replica.MoveConsumer(t.Context(), "kafka", end))
+	if _, k := m.holding(); k.Lost || k.Position != end || k.LagEntries != 0 {
+		t.Errorf("moved on: %+v", k)
+	}
+}
+
+// A consumer that has read all of a quiet partition keeps its place whatever is truncated behind it, on every replica, over a restart
+// and a snapshot, and goes on with the same chain.
+func TestQuietPartitionKeepsAConsumersPlace(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) {
+		o.Retention = Retention{Age: time.Second, Bytes: 1, MaxBytes: 1, ConsumerAge: time.Second}
+	})
+	for range 20 {
+		c.do("incr", "n")
+	}
+	m := c.leader()
+	state, _ := m.replica.State()
+	at, chain := state.LastEvent, state.Chain
+	must(t, m.replica.MoveConsumer(t.Context(), "kafka", at))
+	end := m.applied()
+	check := func(what string) {
+		t.Helper()
+		for _, m := range c.members {
+			h, k := m.holding()
+			mark, ok, err := m.replica.Mark(m.replica.FirstIndex() - 1)
+			must(t, err)
+			if !ok || mark.LastEvent != at || mark.Chain != chain || h.Oldest != at {
+				t.Errorf("%s: node %d: the log begins after %+v (%v), the consumer is at %s, chain %s", what, m.id, mark, ok, at, chain)
+			}
+			if k.Lost || k.LagEntries != 0 || k.LagBytes != 0 || k.Position != at {
+				t.Errorf("%s: node %d: %+v", what, m.id, k)
+			}
+		}
+	}
+	for _, m := range c.members {
+		eventually(t, "all is applied", func() bool { return m.applied().Index >= end.Index })
+		m.forget()
+		if first := m.replica.FirstIndex(); first <= at.Index {
+			t.Fatalf("node %d: the log begins with %d: nothing is tested", m.id, first)
+		}
+	}
+	check("truncated")
+	must(t, c.leader().replica.SetConsumer(t.Context(), "kafka", at)) // with this entry, which is no event, the truncations are durable
+	for _, m := range c.members {
+		must(t, m.log.Rewrite(testGroup))
+		m.crash(nil)
+		m.start()
+	}
+	c.leader()
+	for _, m := range c.members {
+		eventually(t, "the new term is applied", func() bool { return m.applied().Term > end.Term })
+	}
+	check("after a restart")
+	last := c.members[0]
+	last.shutdown()
+	last.wipe()
+	last.start()
+	eventually(t, "the snapshot is installed", func() bool { return last.applied().Index >= end.Index })
+	check("after a snapshot")
+	c.do("incr", "n")
+	for _, m := range c.members {
+		eventually(t, "the event is applied", func() bool { s, _ := m.replica.State(); return s.LastEvent.Index > at.Index })
+		if _, k := m.holding(); k.Lost || k.LagEntries == 0 || k.LagBytes == 0 {
+			t.Errorf("node %d, an event later: %+v", m.id, k)
+		}
+	}
+}

@@ -230,6 +230,7 @@ func (r *Replica) switchStore() error {
 	defer r.replacing.Store(false)
 	r.state.Lock()
 	defer r.state.Unlock()
+	r.readers.end()
 	if err := r.state.engine.Close(); err != nil {
 		return err
 	}

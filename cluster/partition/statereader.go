@@ -1,0 +1,108 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/store"
+)
+
+// StateReader reads the state as it was at one moment, for as long as its reader takes: it holds no lock of the replica's. When the store is to be
+// replaced or closed, the replica closes it. It is for one goroutine, but Close may be called from any.
+type StateReader struct {
+	replica *Replica
+	state   store.State
+
+	mu   sync.Mutex // held while rows are read: whoever closes waits for one Next
+	snap *store.Snapshot
+	rows *store.RowReader // nil once closed
+	lost bool             // the replica closed it
+}
+
+var errStateClosed = errors.New("partition: the reader of the state is closed")
+
+// stateReaders are those that are open. Its lock is taken while none of theirs is held.
+type stateReaders struct {
+	sync.Mutex
+	open map[*StateReader]struct{}
+}
+
+func (s *stateReaders) add(one *StateReader) {
+	s.Lock()
+	defer s.Unlock()
+	if s.open == nil {
+		s.open = make(map[*StateReader]struct{})
+	}
+	s.open[one] = struct{}{}
+}
+
+func (s *stateReaders) remove(one *StateReader) {
+	s.Lock()
+	defer s.Unlock()
+	delete(s.open, one)
+}
+
+// end closes all. The state lock is held, so that none is opened meanwhile.
+func (s *stateReaders) end() {
+	s.Lock()
+	open := s.open
+	s.open = nil
+	s.Unlock()
+	for one := range open {
+		one.close(true)
+	}
+}
+
+// OpenState reads the rows of the keys above afterKey, as they are now: rows, position and chain are of one engine snapshot.
+func (r *Replica) OpenState(afterKey []byte) (*StateReader, error) {
+	r.state.RLock()
+	defer r.state.RUnlock()
+	if r.store == nil {
+		return nil, ErrClosed
+	}
+	snap := r.store.Snapshot()
+	rows, err := snap.Rows(afterKey)
+	if err != nil {
+		snap.Close()
+		return nil, fmt.Errorf("partition %s: %w", r.name, err)
+	}
+	s := &StateReader{replica: r, state: rows.State(), snap: snap, rows: rows}
+	r.readers.add(s)
+	return s, nil
+}
+
+// State is the one that is read.
+func (s *StateReader) State() store.State { return s.state }
+
+// Next is store.RowReader's. It fails when the reader was closed, be it by the replica.
+func (s *StateReader) Next() ([]event.Mutation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.rows != nil:
+		return s.rows.Next()
+	case s.lost:
+		return nil, fmt.Errorf("partition %s: %w", s.replica.name, errReplaced)
+	}
+	return nil, fmt.Errorf("partition %s: %w", s.replica.name, errStateClosed)
+}
+
+// Close releases what it holds of the engine. It waits for a Next that runs.
+func (s *StateReader) Close() {
+	s.replica.readers.remove(s)
+	s.close(false)
+}
+
+func (s *StateReader) close(lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows == nil {
+		return
+	}
+	s.lost = lost
+	s.rows.Close()
+	s.snap.Close()
+	s.rows, s.snap = nil, nil
+}
