@@ -96,7 +96,8 @@ type Tail struct {
 	// if there is none. Both are exact to the distance of marks.
 	Bytes  uint64
 	Oldest time.Time
-	// DiskLeft is how many bytes may be written to the log, by all groups, before the disk cap takes the first of them. -1: there is no cap.
+	// DiskLeft is how many bytes may be written to the log, by all groups, before the disk cap takes the first of them. -1: there
+	// is no cap.
 	DiskLeft int64
 }
 
@@ -122,7 +123,7 @@ func (g *Group) Tail(index uint64) Tail {
 	}
 	g.mu.RUnlock()
 	if g.log.opts.MaxDiskBytes > 0 {
-		t.DiskLeft = g.log.diskLeft(from)
+		t.DiskLeft = max(g.log.diskLeft(from), 0)
 	}
 	return t
 }

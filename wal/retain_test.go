@@ -147,12 +147,12 @@ func TestTail(t *testing.T) {
 		t.Errorf("after all: %+v", end)
 	}
 	for i := uint64(1); g.Stats().CapIndex == 0; i++ {
-		if left := g.Tail(0).DiskLeft; left < 0 {
-			t.Fatalf("%d bytes left, and the cap takes nothing", left)
+		if left := g.Tail(0).DiskLeft; l.Stats().DiskBytes+left != o.MaxDiskBytes {
+			t.Fatalf("%d bytes left of a log of %d", left, l.Stats().DiskBytes)
 		}
 		mustAppend(t, l, Update{Group: 1, Entries: ents(1, i, i+1, 50_000), MustSync: true})
 	}
-	if left := g.Tail(0).DiskLeft; left >= 0 {
+	if left := g.Tail(0).DiskLeft; left != 0 {
 		t.Errorf("%d bytes left, and the cap takes up to %d", left, g.Stats().CapIndex)
 	}
 }

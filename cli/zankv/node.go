@@ -72,8 +72,11 @@ func runNode(c *cli.Context) (err error) {
 		ClusterID: conf.ClusterID, DataDir: conf.DataDir, Advertise: advertise, Tags: conf.Tags, Version: version,
 		Listeners: listeners, Meta: store, Logger: log, EngineName: rocks.Library(), OpenEngine: opener(shared, conf),
 		Tick: time.Duration(conf.TickMS) * time.Millisecond, ElectionTicks: conf.ElectionTick, LogDiskBytes: conf.WALMaxDiskBytes,
-		Retention: partition.Retention{Age: time.Duration(conf.WALRetainSeconds) * time.Second, Bytes: conf.WALRetainBytes},
-		Limits:    conf.Limits(), MaxScanJobs: conf.MaxScanJob,
+		Retention: partition.Retention{
+			Age: time.Duration(conf.WALRetainSeconds) * time.Second, Bytes: conf.WALRetainBytes,
+			ConsumerAge: time.Duration(conf.WALConsumerSeconds) * time.Second, MaxBytes: conf.WALConsumerBytes,
+		},
+		Limits: conf.Limits(), MaxScanJobs: conf.MaxScanJob,
 	})
 	if err != nil {
 		return err

@@ -36,22 +36,14 @@ func (b backend) Executor(c *resp.Namespace, number int) resp.Executor {
 	return nil
 }
 
-// Leader implements resp.Backend: by the replica here, which hears of a new leader first, else by what was announced.
+// Leader implements resp.Backend.
 func (b backend) Leader(c *resp.Namespace, number int) (resp.Node, bool) {
 	view := b.n.opts.Meta.View()
 	ns, ok := view.Namespaces[c.Name]
 	if !ok || number >= len(ns.Partitions) {
 		return resp.Node{}, false
 	}
-	p := &ns.Partitions[number]
-	leader := p.Leader.Node
-	if here := b.n.table.lookup(c.Name); here != nil {
-		if r := here.replicas[number].Load(); r != nil {
-			if l := r.Leadership(); l.Term >= p.Leader.Term {
-				leader = p.Placement.NodeOf(l.Leader)
-			}
-		}
-	}
+	leader := b.n.leaderOf(c.Name, number, &ns.Partitions[number])
 	return b.node(view, leader, c.Name)
 }
 

@@ -2,10 +2,15 @@ package datanode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
 	"github.com/zankv/zankv/cluster/meta"
 	"github.com/zankv/zankv/cluster/partition"
@@ -37,7 +42,7 @@ func (d directory) Partitions(_ context.Context, namespace string) ([]feed.Parti
 	parts := make([]feed.Partition, len(ns.Partitions))
 	for i := range ns.Partitions {
 		p := &ns.Partitions[i]
-		parts[i] = feed.Partition{Number: uint32(i), Leader: grpcAddress(view, p.Leader.Node)}
+		parts[i] = feed.Partition{Number: uint32(i), Leader: grpcAddress(view, d.n.leaderOf(namespace, i, p))}
 		for _, id := range p.Placement.Nodes {
 			if addr := grpcAddress(view, id); addr != "" {
 				parts[i].Replicas = append(parts[i].Replicas, addr)
@@ -45,6 +50,18 @@ func (d directory) Partitions(_ context.Context, namespace string) ([]feed.Parti
 		}
 	}
 	return parts, nil
+}
+
+// leaderOf is who leads a partition: by the replica here, which hears of a new leader first, else by what was announced.
+func (n *Node) leaderOf(namespace string, number int, p *meta.PartitionView) meta.NodeID {
+	if here := n.table.lookup(namespace); here != nil && number < len(here.replicas) {
+		if r := here.replicas[number].Load(); r != nil {
+			if l := r.Leadership(); l.Term >= p.Leader.Term {
+				return p.Placement.NodeOf(l.Leader)
+			}
+		}
+	}
+	return p.Leader.Node
 }
 
 func grpcAddress(view *meta.View, id meta.NodeID) string {
@@ -128,4 +145,35 @@ func (r stateReader) Cut() feed.Cut {
 	return feed.Cut{
 		Applied: s.Applied, LastEvent: s.LastEvent, Chain: s.Chain, Names: s.Clusters, Wall: s.Wall, Time: s.Clock, Keys: uint64(max(s.Keys, 0)),
 	}
+}
+
+// Holding implements feed.ConsumerSource.
+func (s source) Holding() (feed.Holding, error) {
+	h, err := s.Replica.Holding()
+	if err != nil {
+		return feed.Holding{}, err
+	}
+	out := feed.Holding{First: h.First, Bytes: h.Bytes, LimitBytes: h.LimitBytes, LimitAge: h.LimitAge}
+	for _, c := range h.Consumers {
+		out.Consumers = append(out.Consumers, feed.Consumer(c))
+	}
+	return out, nil
+}
+
+// MoveConsumer implements feed.ConsumerSource.
+func (s source) MoveConsumer(ctx context.Context, id string, position event.Position, back bool) error {
+	move := s.Replica.MoveConsumer
+	if back {
+		move = s.SetConsumer
+	}
+	err := move(ctx, id, position)
+	switch {
+	case errors.Is(err, partition.ErrNotLeader):
+		return fmt.Errorf("%w: %w", feed.ErrNotLeader, err)
+	case errors.Is(err, partition.ErrAhead):
+		return &feed.Error{Kind: feed.Ahead, Applied: s.Applied(), What: err.Error()}
+	case errors.Is(err, partition.ErrConsumers):
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return err
 }

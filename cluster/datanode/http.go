@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"go.etcd.io/etcd/raft/v3"
 
@@ -71,26 +72,71 @@ type partitionStats struct {
 	Events   uint64   `json:"events"`
 	Backlog  int64    `json:"backlog_bytes"`
 	Log      logStats `json:"log"`
+	// Consumers hold the log back, as far as it goes: see log.
+	Consumers []consumerStats `json:"cdc_consumers,omitempty"`
 }
 
 type logStats struct {
 	First uint64 `json:"first_index"`
 	Last  uint64 `json:"last_index"`
 	Bytes uint64 `json:"bytes"`
+	// Oldest is the event before the oldest one left: reading the feed after it works.
+	Oldest     string `json:"oldest_position"`
+	OldestTime int64  `json:"oldest_time,omitempty"` // seconds since 1970, of the oldest entry left
+	// Consumers can hold back so much, and so long.
+	LimitBytes   uint64 `json:"consumer_limit_bytes"`
+	LimitSeconds int64  `json:"consumer_limit_seconds"`
+}
+
+type consumerStats struct {
+	ID              string `json:"id"`
+	Position        string `json:"position"`
+	LagEntries      uint64 `json:"lag_entries"`
+	LagBytes        uint64 `json:"lag_bytes"`
+	LagSeconds      int64  `json:"lag_seconds"`
+	HeadroomBytes   int64  `json:"headroom_bytes"`
+	HeadroomSeconds int64  `json:"headroom_seconds"`
+	HeadroomDisk    int64  `json:"headroom_disk_bytes"` // -1: the log has no cap
+	Lost            bool   `json:"lost"`
+}
+
+// statsOf are a replica's; false when it is closed.
+func statsOf(r *partition.Replica) (partitionStats, bool) {
+	s, ok := r.State()
+	if !ok {
+		return partitionStats{}, false
+	}
+	log := r.LogStats()
+	p := partitionStats{
+		Name: r.Name(), IsLeader: r.Leading(), Position: s.Applied.String(), Keys: s.Keys, Expiring: s.Expiring,
+		Events: s.Events, Backlog: r.Backlog(), Log: logStats{First: log.First, Last: log.Last, Bytes: log.Bytes},
+	}
+	h, err := r.Holding()
+	if err != nil {
+		return p, true
+	}
+	p.Log.Oldest, p.Log.LimitBytes, p.Log.LimitSeconds = h.Oldest.String(), h.LimitBytes, int64(h.LimitAge.Seconds())
+	if !h.OldestTime.IsZero() {
+		p.Log.OldestTime = h.OldestTime.Unix()
+	}
+	for _, c := range h.Consumers {
+		p.Consumers = append(p.Consumers, consumerStats{
+			ID: c.ID, Position: c.Position.String(), LagEntries: c.LagEntries, LagBytes: c.LagBytes, LagSeconds: int64(c.Lag.Seconds()),
+			HeadroomBytes: c.HeadroomBytes, HeadroomSeconds: int64(c.Headroom.Seconds()), HeadroomDisk: c.HeadroomDisk, Lost: c.Lost,
+		})
+	}
+	return p, true
 }
 
 func (n *Node) stats(leadersOnly bool) any {
 	parts := []partitionStats{}
 	n.table.each(func(_ *namespace, r *partition.Replica) bool {
-		s, ok := r.State()
-		if !ok || leadersOnly && !r.Leading() {
+		if leadersOnly && !r.Leading() {
 			return true
 		}
-		log := r.LogStats()
-		parts = append(parts, partitionStats{
-			Name: r.Name(), IsLeader: r.Leading(), Position: s.Applied.String(), Keys: s.Keys, Expiring: s.Expiring,
-			Events: s.Events, Backlog: r.Backlog(), Log: logStats{First: log.First, Last: log.Last, Bytes: log.Bytes},
-		})
+		if p, ok := statsOf(r); ok {
+			parts = append(parts, p)
+		}
 		return true
 	})
 	return map[string]any{
@@ -227,8 +273,8 @@ func (n *Node) setConsumer(w http.ResponseWriter, req *http.Request) {
 	if text != "" {
 		position, err = event.ParsePosition(text)
 	}
-	if id == "" || len(id) > maxConsumerID {
-		err = fmt.Errorf("id %.40q: want 1 to %d bytes", id, maxConsumerID)
+	if id == "" || len(id) > maxConsumerID || !utf8.ValidString(id) {
+		err = fmt.Errorf("id %.40q: want 1 to %d bytes of UTF-8", id, maxConsumerID)
 	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
@@ -237,6 +283,8 @@ func (n *Node) setConsumer(w http.ResponseWriter, req *http.Request) {
 	switch err := r.SetConsumer(req.Context(), id, position); {
 	case errors.Is(err, partition.ErrNotLeader):
 		refuse(w, http.StatusMisdirectedRequest, err)
+	case errors.Is(err, partition.ErrConsumers):
+		refuse(w, http.StatusConflict, err)
 	case err != nil:
 		refuse(w, http.StatusServiceUnavailable, err)
 	default:

@@ -2,9 +2,11 @@ package datanode
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/zankv/zankv/cluster/partition"
+	"github.com/zankv/zankv/wal"
 )
 
 const (
@@ -42,10 +44,11 @@ func (n *Node) unpin() error {
 			}
 			r.Release()
 		}
-		if pin.Rewritable {
-			if err := n.log.Rewrite(pin.Group); err != nil {
-				return err
-			}
+		if !pin.Rewritable {
+			continue
+		}
+		if err := n.log.Rewrite(pin.Group); err != nil && !errors.Is(err, wal.ErrTooLarge) { // it isn't quiet any more
+			return err
 		}
 	}
 	return nil

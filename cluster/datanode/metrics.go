@@ -33,6 +33,22 @@ var (
 	partitionEvents   = desc("partition_events_total", "Events of the feed", "partition")
 	partitionLogFirst = desc("partition_log_first_index", "Oldest entry left in the log", "partition")
 	partitionLogBytes = desc("partition_log_bytes", "Entries left in the log", "partition")
+	partitionOldest   = desc("partition_oldest_retained_index", "Index of the event before the oldest one left in the log", "partition")
+	partitionAge      = desc("partition_oldest_retained_timestamp_seconds", "When about the oldest entry left in the log was written", "partition")
+	consumerLimit     = desc("cdc_consumer_limit_bytes", "How much of the log consumers can hold back", "partition")
+	consumerLimitAge  = desc("cdc_consumer_limit_seconds", "How old what they hold back can grow", "partition")
+	consumerEntries   = desc("cdc_consumer_lag_entries", "Entries that a registered consumer hasn't read", "partition", "consumer")
+	consumerBytes     = desc("cdc_consumer_lag_bytes", "Bytes of these", "partition", "consumer")
+	consumerLag       = desc("cdc_consumer_lag_seconds", "Age of the oldest of these", "partition", "consumer")
+	consumerLeft      = desc("cdc_consumer_headroom_bytes", "Bytes that may be written to the partition before the consumer's place is lost", "partition", "consumer")
+	consumerLeftDisk  = desc("cdc_consumer_headroom_disk_bytes", "Bytes that may be written to the node's log before the consumer's place is lost", "partition", "consumer")
+	consumerLeftTime  = desc("cdc_consumer_headroom_seconds", "Time before the consumer's place is lost", "partition", "consumer")
+	consumerLost      = desc("cdc_consumer_lost", "1 if events that the consumer hasn't read are gone from this replica's log", "partition", "consumer")
+	feedStreams       = desc("feed_streams", "Subscriptions to the feed that are served")
+	feedSnapshots     = desc("feed_snapshots", "Snapshots of a partition's state that are being read")
+	feedEvents        = desc("feed_events_total", "Events sent to subscribers")
+	feedBytes         = desc("feed_bytes_total", "Bytes of these")
+	feedRows          = desc("feed_snapshot_rows_total", "Rows of snapshots sent")
 	engineDisk        = desc("engine_disk_bytes", "Table files of the partition's store", "partition")
 	engineMemtable    = desc("engine_memtable_bytes", "Memtables of the partition's store", "partition")
 	enginePending     = desc("engine_compaction_pending_bytes", "Bytes that compaction has yet to rewrite", "partition")
@@ -73,7 +89,20 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		c.partition(r, gauge)
 		return true
 	})
+	c.feed(out, gauge)
 	c.frontEnd(out, gauge)
+}
+
+func (c collector) feed(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+	m := c.n.feed.Metrics()
+	gauge(feedStreams, float64(m.Streams.Load()))
+	gauge(feedSnapshots, float64(m.Snapshots.Load()))
+	counter := func(d *prometheus.Desc, v uint64) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	counter(feedEvents, m.Events.Load())
+	counter(feedBytes, m.Bytes.Load())
+	counter(feedRows, m.Rows.Load())
 }
 
 func (c collector) log(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
@@ -117,6 +146,36 @@ func (c collector) partition(r *partition.Replica, gauge func(*prometheus.Desc, 
 	gauge(engineMemtable, float64(m.MemtableBytes), name)
 	gauge(enginePending, float64(m.PendingCompact), name)
 	gauge(engineStopped, number(m.WriteStopped), name)
+	c.consumers(r, gauge)
+}
+
+// consumers are those of a partition that is led here: a follower's log may hold a little more or less for them.
+func (c collector) consumers(r *partition.Replica, gauge func(*prometheus.Desc, float64, ...string)) {
+	h, err := r.Holding()
+	if err != nil {
+		return
+	}
+	name := r.Name()
+	gauge(partitionOldest, float64(h.Oldest.Index), name)
+	if !h.OldestTime.IsZero() {
+		gauge(partitionAge, float64(h.OldestTime.Unix()), name)
+	}
+	gauge(consumerLimit, float64(h.LimitBytes), name)
+	gauge(consumerLimitAge, h.LimitAge.Seconds(), name)
+	if !r.Leading() {
+		return
+	}
+	for _, one := range h.Consumers {
+		gauge(consumerEntries, float64(one.LagEntries), name, one.ID)
+		gauge(consumerBytes, float64(one.LagBytes), name, one.ID)
+		gauge(consumerLag, one.Lag.Seconds(), name, one.ID)
+		gauge(consumerLeft, float64(one.HeadroomBytes), name, one.ID)
+		gauge(consumerLeftTime, one.Headroom.Seconds(), name, one.ID)
+		if one.HeadroomDisk >= 0 {
+			gauge(consumerLeftDisk, float64(one.HeadroomDisk), name, one.ID)
+		}
+		gauge(consumerLost, number(one.Lost), name, one.ID)
+	}
 }
 
 func number(b bool) float64 {

@@ -51,6 +51,10 @@ type Config struct {
 	// registered position where the namespace doesn't say; 0 keeps what the node itself needs.
 	WALRetainSeconds int64 `json:"wal_retain_seconds,omitempty"`
 	WALRetainBytes   int64 `json:"wal_retain_bytes,omitempty"`
+	// WALConsumerSeconds and WALConsumerBytes (per partition) are how far a consumer with a registered position can hold the log back: the log
+	// keeps nothing for it that is older than 259200 seconds (72 h), and 268435456 bytes at most, unless told. wal_max_disk_bytes wins over both.
+	WALConsumerSeconds int64 `json:"wal_consumer_seconds"`
+	WALConsumerBytes   int64 `json:"wal_consumer_bytes"`
 	// MaxScanJob is how many scans of tables are in work at once, 10 unless told; more are refused.
 	MaxScanJob int `json:"max_scan_job"`
 	CommandLimits
@@ -154,6 +158,7 @@ func Load(file string) (*Config, error) {
 func Default() *Config {
 	return &Config{
 		RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379",
+		WALConsumerSeconds: 72 * 3600, WALConsumerBytes: 256 << 20,
 		TickMS: 100, ElectionTick: 10, MaxScanJob: 10, CommandLimits: defaultLimits(),
 	}
 }

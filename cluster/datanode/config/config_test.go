@@ -22,6 +22,7 @@ func TestDefaults(t *testing.T) {
 		want := &Config{
 			ClusterID: "c", EtcdAddresses: Addresses{"http://127.0.0.1:2379"}, DataDir: "d", BroadcastAddr: "10.0.0.1",
 			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10, MaxScanJob: 10, CommandLimits: defaultLimits(),
+			WALConsumerSeconds: 259200, WALConsumerBytes: 268435456,
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, want %+v", got, want)
@@ -42,7 +43,7 @@ func TestEverything(t *testing.T) {
 		"redis_api_port":1,"http_api_port":2,"grpc_api_port":3,"local_raft_addr":"127.0.0.1:4",
 		"namespace_ports":{"default":5,"none":0},"cluster_ports":{"default":6},
 		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
-		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,
+		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,"wal_consumer_seconds":3600,"wal_consumer_bytes":2000000,
 		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,
 		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -58,6 +59,9 @@ func TestEverything(t *testing.T) {
 	}
 	if l := c.Limits(); l != (command.Limits{Key: 20, SubKey: 21, Value: 22, Batch: 23, PFAdd: 24, ScanCount: 25, BitOffset: 26, Keys: 27, Event: 33554432}) {
 		t.Errorf("limits %+v", l)
+	}
+	if c.WALConsumerSeconds != 3600 || c.WALConsumerBytes != 2000000 {
+		t.Errorf("consumers hold %d s, %d bytes", c.WALConsumerSeconds, c.WALConsumerBytes)
 	}
 	if c.MaxScanJob != 28 {
 		t.Errorf("scan jobs %d", c.MaxScanJob)
@@ -94,6 +98,8 @@ func TestErrors(t *testing.T) {
 		`{` + least + `,"local_raft_addr":"x"}`:                            `local_raft_addr "x"`,
 		`{` + least + `,"local_raft_addr":"http://x:y"}`:                   `port "y"`,
 		`{` + least + `,"wal_retain_bytes":-1}`:                            "wal_retain_bytes is -1",
+		`{` + least + `,"wal_consumer_seconds":0}`:                         "wal_consumer_seconds is 0: want 60 to",
+		`{` + least + `,"wal_consumer_bytes":1}`:                           "wal_consumer_bytes is 1: want 1048576 to",
 		`{` + least + `,"max_key_bytes":0}`:                                "max_key_bytes is 0: want 1 to 65536",
 		`{` + least + `,"max_subkey_bytes":-1}`:                            "max_subkey_bytes is -1",
 		`{` + least + `,"max_value_bytes":99999999}`:                       "max_value_bytes is 99999999: want 1 to 33554432",

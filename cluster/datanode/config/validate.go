@@ -45,6 +45,8 @@ func (c *Config) Validate() error {
 	between("wal_max_disk_bytes", c.WALMaxDiskBytes, 0, most)
 	between("wal_retain_seconds", c.WALRetainSeconds, 0, most)
 	between("wal_retain_bytes", c.WALRetainBytes, 0, most)
+	between("wal_consumer_seconds", c.WALConsumerSeconds, 60, 10*365*24*3600)
+	between("wal_consumer_bytes", c.WALConsumerBytes, 1<<20, most)
 	between("rocksdb_opts.block_cache", c.RocksDB.BlockCache, 0, most)
 	between("rocksdb_opts.write_buffer_size", c.RocksDB.WriteBufferSize, 0, most)
 	between("rocksdb_opts.rate_bytes_per_sec", c.RocksDB.RateBytesPerSec, 0, most)
