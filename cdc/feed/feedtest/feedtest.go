@@ -31,6 +31,8 @@ type History struct {
 		stamps  []event.Stamp // of the events
 		last    event.Stamp
 		changed chan struct{}
+
+		consumers map[string]event.Position
 	}
 	names   event.Names
 	scratch event.Scratch
@@ -113,6 +115,9 @@ type Replica struct {
 	hold   uint64 // nothing after it is applied here; 0: everything is
 	// Tamper, set before the replica serves, alters what its log says.
 	Tamper func(raftpb.Entry) raftpb.Entry
+	// StateCalls, set before the replica serves, is after how many calls of Next a state is lost; 0: it never is.
+	StateCalls int
+	leads      func() bool // nil: it does
 }
 
 // Hold keeps the replica from applying more than entry index; 0 lets it go on.
@@ -245,9 +250,10 @@ func (l *logReader) Close() {}
 
 // Cell is a cluster of nodes with one partition, default-3, each a gRPC server on a socket of its own.
 type Cell struct {
-	t     testing.TB
-	h     *History
-	Nodes []*Node
+	t      testing.TB
+	h      *History
+	leader atomic.Int64 // index of the leading node
+	Nodes  []*Node
 }
 
 // Node is one gRPC server of a cell, and its directory.
@@ -267,11 +273,13 @@ type Node struct {
 // Streams is how many subscriptions came since the node was made.
 func (n *Node) Streams() int64 { return n.streams.Load() }
 
-// NewCell starts n nodes, each with a replica of h. They stop with the test. Node 0 is called the leader.
+// NewCell starts n nodes, each with a replica of h. They stop with the test. Node 0 is called the leader: see
+// SetLeader.
 func NewCell(t testing.TB, h *History, n int) *Cell {
 	c := &Cell{t: t, h: h}
-	for range n {
-		nd := &Node{cell: c, Replica: &Replica{h: h}, Options: feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond}}
+	for i := range n {
+		leads := func() bool { return c.leader.Load() == int64(i) }
+		nd := &Node{cell: c, Replica: &Replica{h: h, leads: leads}, Options: feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond}}
 		c.Nodes = append(c.Nodes, nd)
 	}
 	for _, nd := range c.Nodes {
@@ -328,7 +336,10 @@ func (n *Node) Partitions(_ context.Context, namespace string) ([]feed.Partition
 	if namespace != "default" {
 		return nil, feed.ErrUnknown
 	}
-	p := feed.Partition{Number: 3, Leader: n.cell.Nodes[0].Address}
+	p := feed.Partition{Number: 3}
+	if i := n.cell.leader.Load(); i >= 0 {
+		p.Leader = n.cell.Nodes[i].Address
+	}
 	for _, nd := range n.cell.Nodes {
 		if nd.Replica != nil {
 			p.Replicas = append(p.Replicas, nd.Address)
