@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/zankv/zankv/cdc/event"
@@ -151,6 +152,19 @@ func TestSnapshotAtLeast(t *testing.T) {
 	cfg := feed.SnapshotConfig{Nodes: c.Addresses(), Namespace: "default", Partition: 3, AtLeast: last}
 	if _, err := feed.OpenSnapshot(ctx, cfg); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v: want the deadline to pass", err)
+	}
+	conn, err := grpc.NewClient(c.Nodes[0].Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want := &feedpb.Position{Term: last.Term, Index: last.Index}
+	stream, err := feedpb.NewFeedClient(conn).Snapshot(t.Context(), &feedpb.SnapshotRequest{Namespace: "default", Partition: 3, AtLeast: want})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if d := status.Convert(err).Details(); len(d) != 1 || d[0].(*feedpb.Problem).Kind != feedpb.Problem_AHEAD || d[0].(*feedpb.Problem).Applied != 5 {
+		t.Errorf("a replica that is behind: %v, want AHEAD", err)
 	}
 	c.Nodes[1].Replica.Hold(0)
 	r := openSnapshot(t, c, func(cfg *feed.SnapshotConfig) { cfg.AtLeast = last })
