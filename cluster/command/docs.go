@@ -3,6 +3,8 @@ package command
 import (
 	"bytes"
 	"strings"
+
+	"github.com/zankv/zankv/cluster/glob"
 )
 
 func replyWords(r *Reply, words string) {
@@ -28,7 +30,7 @@ func replyList(r *Reply, args [][]byte) {
 		keep = func(s *Spec) bool { return s.inCategory(category) }
 	case equalFold(args[1], "pattern"):
 		pattern := bytes.ToLower(args[2])
-		keep = func(s *Spec) bool { return Match(pattern, []byte(s.Name)) }
+		keep = func(s *Spec) bool { return glob.Match(pattern, []byte(s.Name)) }
 	default:
 		r.Error(ErrSyntax)
 		return

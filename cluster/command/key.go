@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/glob"
 )
 
 // keyOperations are the commands that move keys or tell about them.
@@ -141,7 +142,7 @@ func runKeys(c *Context) error {
 		if looked++; looked > limit || size > c.limits().Event {
 			return false
 		}
-		if !m.Expired(c.Now) && Match(pattern, key) {
+		if !m.Expired(c.Now) && glob.Match(pattern, key) {
 			found = append(found, c.hold(key))
 			size += len(key)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/glob"
 )
 
 // One page looks at no more keys, and takes no more bytes of keys, whatever its count.
@@ -103,7 +104,7 @@ func ScanPage(view View, now int64, q *Scan, from []byte, take func(key []byte))
 }
 
 func (q *Scan) matches(key []byte, t event.Type) bool {
-	return (q.Type == nil || equalFold(q.Type, TypeName(t))) && (q.Pattern == nil || Match(q.Pattern, key))
+	return (q.Type == nil || equalFold(q.Type, TypeName(t))) && (q.Pattern == nil || glob.Match(q.Pattern, key))
 }
 
 // runScan is a partition's part of SCAN. Args[1] is no cursor but the key to start from, "" at first; the reply is an array

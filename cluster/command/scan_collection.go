@@ -1,6 +1,9 @@
 package command
 
-import "github.com/zankv/zankv/cdc/event"
+import (
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/glob"
+)
 
 // scans are the scans of one key's elements. Their cursors are texts: the last field or member seen, after which the next page
 // goes on, and "" at both ends, as ZanKV's users know them. Where clients expect Redis's numbers, the front end keeps the texts and hands
@@ -78,7 +81,7 @@ func (c *Context) scanElements(t event.Type, reverse bool) error {
 		}
 		left--
 		last = append(last[:0], sub...)
-		if q.Pattern == nil || Match(q.Pattern, sub) {
+		if q.Pattern == nil || glob.Match(q.Pattern, sub) {
 			found = append(found, scanPart{sub: c.hold(sub), value: c.hold(e.Value), score: e.Score})
 			size += len(sub) + len(e.Value)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/glob"
 )
 
 // tableScans are ZanKV's scans of a table. A client sends table:cursor (on the shared port with the namespace in front) as the first
@@ -185,7 +186,7 @@ func (p *tablePage) visit(key []byte, m *event.Meta) bool {
 	if m.Expired(p.c.Now) || m.Type != p.types[0] && m.Type != p.types[1] || m.Type == event.TypeNone {
 		return true
 	}
-	if p.pattern != nil && !Match(p.pattern, key[len(p.prefix):]) {
+	if p.pattern != nil && !glob.Match(p.pattern, key[len(p.prefix):]) {
 		return true
 	}
 	p.keys = append(p.keys, p.c.hold(key))

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/glob"
 )
 
 // parameters are what CONFIG GET knows: names of Redis where the meaning is the same, with the values in force.
@@ -43,7 +43,7 @@ func (c *conn) configGet(args [][]byte) {
 	names := slices.Sorted(maps.Keys(params))
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return !slices.ContainsFunc(args[2:], func(pattern []byte) bool {
-			return command.Match(bytes.ToLower(pattern), []byte(name))
+			return glob.Match(bytes.ToLower(pattern), []byte(name))
 		})
 	})
 	r := c.begin()

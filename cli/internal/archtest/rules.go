@@ -28,7 +28,7 @@ var rows = [][]string{
 	{"cdc/changefeed"},
 	{"conflict"},
 	{"cluster/rdb"},
-	{"cdc/event", "backupfmt", "cluster/hlc"},
+	{"cdc/event", "backupfmt", "cluster/hlc", "cluster/glob"},
 }
 
 // importers names who may import a heavy dependency, by the beginning of its import path: the one package whose duty it is,
@@ -53,7 +53,7 @@ var importers = []struct {
 
 // pure are packages whose outcome depends on their arguments alone: no disk, network or randomness. Their tests may. Time
 // is theirs as a duration and an argument; a clock is not.
-var pure = []string{"cluster/command", "cluster/placement", "cluster/store", "cdc/event", "cluster/rdb", "conflict", "backupfmt"}
+var pure = []string{"cluster/command", "cluster/placement", "cluster/store", "cdc/event", "cluster/glob", "cluster/rdb", "conflict", "backupfmt"}
 
 // impure is what they may not import, and impureCalls what they may not call.
 var (

@@ -1,4 +1,5 @@
-package command
+// Package glob matches bytes with the glob-style patterns of Redis. It is pure.
+package glob
 
 // Match says whether s matches a glob-style pattern, by the rules of Redis (util.c, stringmatchlen): * any bytes, ? any
 // one byte, [abc] [a-z] [^abc] one byte of (or not of) a class, \ takes the next byte literally, everything else itself.
