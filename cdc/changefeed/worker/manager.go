@@ -116,7 +116,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.forget(ctx, view)
 			m.view = view
 		case key := <-m.done:
-			delete(m.slots, key)
+			m.freed(ctx, key)
 		case c := <-m.counted:
 			m.count(c)
 		case <-timer.C:
@@ -319,32 +319,48 @@ func (m *Manager) count(c counted) {
 	}
 }
 
-// forget has the log no longer kept for changefeeds that were removed while nobody ran them; who runs one sees to it himself.
+// orphan is a partition of a changefeed that was removed.
+type orphan struct {
+	spec      *changefeed.Spec
+	partition uint32
+}
+
+// forget has the log no longer kept for changefeeds that a new view hasn't any more. What others run is theirs, and what runs here follows when it
+// is over.
 func (m *Manager) forget(ctx context.Context, view *changefeed.View) {
-	type gone struct {
-		spec      *changefeed.Spec
-		partition uint32
-	}
-	var all []gone
+	var all []orphan
 	for id, f := range m.view.Feeds {
 		if view.Feeds[id] != nil {
 			continue
 		}
 		for n := range m.partitionsOf(ctx, f.Spec.Namespace) {
-			_, owned := f.Owners[n]
-			if s := m.slots[slotKey{id, n}]; !owned && (s == nil || !s.taken) {
-				all = append(all, gone{&f.Spec, n})
+			owner, owned := f.Owners[n]
+			s := m.slots[slotKey{id, n}]
+			if (!owned || owner.Process == m.o.Process) && (s == nil || !s.taken) {
+				all = append(all, orphan{&f.Spec, n})
 			}
 		}
 	}
+	m.letGo(ctx, all)
+}
+
+func (m *Manager) letGo(ctx context.Context, all []orphan) {
 	if len(all) == 0 {
 		return
 	}
 	m.group.Go(func() {
-		for _, g := range all {
+		for _, o := range all {
 			call, cancel := context.WithTimeout(ctx, callTimeout)
-			letGo(call, &m.o, g.spec, g.partition)
+			letGo(call, &m.o, o.spec, o.partition)
 			cancel()
 		}
 	})
+}
+
+// freed takes a slot away whose claim is over.
+func (m *Manager) freed(ctx context.Context, key slotKey) {
+	if m.view.Feeds[key.feed] == nil {
+		m.letGo(ctx, []orphan{{m.slots[key].stop.spec, key.partition}})
+	}
+	delete(m.slots, key)
 }

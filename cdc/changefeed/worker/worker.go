@@ -256,7 +256,7 @@ func (w *worker) settle(err error) {
 	}
 	w.live.Store(p)
 	w.saveLast(p)
-	if p.State == changefeed.Finished || stopReason(w.reason.Load()) == stopRemoved {
+	if p.State == changefeed.Finished {
 		w.letGo()
 	}
 	w.log.Info("a changefeed's partition was given up", "state", string(p.State), "position", p.Position.String(), "because", err)

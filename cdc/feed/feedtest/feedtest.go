@@ -120,6 +120,9 @@ type Replica struct {
 	leads      func() bool // nil: it does
 }
 
+// NewReplica is a replica of a history that no node serves.
+func NewReplica(h *History) *Replica { return &Replica{h: h} }
+
 // Hold keeps the replica from applying more than entry index; 0 lets it go on.
 func (r *Replica) Hold(index uint64) {
 	r.h.mu.Lock()
