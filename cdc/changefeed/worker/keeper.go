@@ -14,10 +14,8 @@ type keeper struct {
 	window window
 	trend  trend
 	headAt time.Time // of the head that the trend took last
-	// saved is what was saved last, events how many events the writer had got by then.
 	saved   changefeed.Progress
 	savedAt time.Time
-	events  uint64
 }
 
 // keep measures every second, and saves what changed.
@@ -49,7 +47,7 @@ func (w *worker) saveDue(p *changefeed.Progress, now time.Time) bool {
 	switch {
 	case k.savedAt.IsZero(), p.State != k.saved.State, p.State == changefeed.Warning && p.Trouble.Code != k.saved.Trouble.Code, p.Forced != k.saved.Forced:
 		return true
-	case p.Position != k.saved.Position && p.Figures.Events+p.Figures.Snapshots != k.events, p.Figures.LagEntries > 0 && p.Figures.LagSeconds > 0:
+	case p.Position != k.saved.Position && w.track.lastEvent().Compare(k.saved.Position) > 0, p.Figures.LagEntries > 0 && p.Figures.LagSeconds > 0:
 		return since >= w.o.SaveEvery
 	}
 	return since >= w.o.RestEvery
@@ -71,7 +69,7 @@ func (w *worker) save(ctx context.Context, p *changefeed.Progress) error {
 	w.mu.Unlock()
 	switch {
 	case err == nil:
-		w.keeper.saved, w.keeper.savedAt, w.keeper.events = *p, time.Now(), p.Figures.Events+p.Figures.Snapshots
+		w.keeper.saved, w.keeper.savedAt = *p, time.Now()
 	case errors.Is(err, changefeed.ErrFenced), errors.Is(err, changefeed.ErrNotFound):
 		w.kill(errLost)
 	default:

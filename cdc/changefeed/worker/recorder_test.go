@@ -28,6 +28,7 @@ type recorder struct {
 	// forgetful sinks can't say where they end.
 	forgetful bool
 	delay     time.Duration
+	batch     int
 	// failing is asked before each opening (what "open") and each batch (what "write"), and may wait.
 	failing func(partition uint32, epoch uint64, what string) error
 }
@@ -39,7 +40,7 @@ type recorded struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{streams: map[uint32]*recorded{}, delay: 10 * time.Millisecond}
+	return &recorder{streams: map[uint32]*recorded{}, delay: 10 * time.Millisecond, batch: 8}
 }
 
 func (r *recorder) set(change func()) {
@@ -79,6 +80,12 @@ func (r *recorder) records(partition uint32) []record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]record(nil), r.stream(partition).records...)
+}
+
+func (r *recorder) resumeOf(partition uint32) changefeed.Resume {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stream(partition).resume()
 }
 
 func (r *recorder) count(partition uint32, kind string) (n int) {
@@ -173,7 +180,10 @@ func (w *recordWriter) write() {
 		case <-w.closed:
 			return
 		}
-		timer := time.NewTimer(w.r.delay)
+		w.r.mu.Lock()
+		delay := w.r.delay
+		w.r.mu.Unlock()
+		timer := time.NewTimer(delay)
 		select {
 		case <-timer.C:
 		case <-w.closed:
@@ -190,8 +200,17 @@ func (w *recordWriter) write() {
 	}
 }
 
+// torn is a write that fails after it did a part of what it was to do.
+type torn struct {
+	error
+	done int
+}
+
 func (w *recordWriter) append(batch []record) error {
-	if err := w.r.fail(w.t.Partition, w.t.Epoch, "write"); err != nil {
+	err := w.r.fail(w.t.Partition, w.t.Epoch, "write")
+	if part, ok := err.(*torn); ok {
+		batch = batch[:min(part.done, len(batch))]
+	} else if err != nil {
 		return err
 	}
 	w.r.mu.Lock()
@@ -202,6 +221,9 @@ func (w *recordWriter) append(batch []record) error {
 	}
 	s.records = append(s.records, batch...)
 	w.r.mu.Unlock()
+	if err != nil {
+		return err // what was done isn't known
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, rec := range batch {
@@ -220,7 +242,7 @@ func (w *recordWriter) take(ctx context.Context, rec record) error {
 	}
 	rec.epoch = w.t.Epoch
 	w.pending = append(w.pending, rec)
-	if len(w.pending) >= 8 {
+	if len(w.pending) >= w.r.batch {
 		return w.Flush(ctx)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ type world struct {
 	source *source
 	sink   *recorder
 	spec   changefeed.Spec
+	whole  *feedtest.Replica // of the first log, never truncated
 }
 
 // newWorld has partitions with empty logs, and the changefeed "f" defined but for Create.
@@ -38,6 +38,7 @@ func newWorld(t *testing.T, partitions int) *world {
 		h := feedtest.NewHistory()
 		w.source.logs = append(w.source.logs, &partitionLog{History: h, replica: feedtest.NewReplica(h)})
 	}
+	w.whole = feedtest.NewReplica(w.source.logs[0].History)
 	w.spec = changefeed.Spec{ID: "f", Namespace: "default", SinkURI: "rec://there", Created: time.Now().UnixNano()}
 	w.spec.SetDefaults()
 	return w
@@ -149,6 +150,8 @@ type registry struct {
 	saves []changefeed.Progress
 	// onSave is called before a save.
 	onSave func(partition uint32, p *changefeed.Progress)
+	// late is how much later than the registry an owner learns that its claim is lost; nil: at once.
+	late func() time.Duration
 }
 
 func (r *registry) Claim(ctx context.Context, id string, partition uint32, process string) (changefeed.Claim, error) {
@@ -156,7 +159,35 @@ func (r *registry) Claim(ctx context.Context, id string, partition uint32, proce
 	if err != nil {
 		return nil, err
 	}
-	return &claim{Claim: c, r: r, partition: partition}, nil
+	own := &claim{Claim: c, r: r, partition: partition, lost: make(chan struct{}), released: make(chan struct{})}
+	go own.learn()
+	return own, nil
+}
+
+// learn closes lost some time after the registry knows.
+func (c *claim) learn() {
+	select {
+	case <-c.Claim.Lost():
+	case <-c.released:
+		return
+	}
+	if c.r.late != nil {
+		timer := time.NewTimer(c.r.late())
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.released:
+			return
+		}
+	}
+	close(c.lost)
+}
+
+func (c *claim) Lost() <-chan struct{} { return c.lost }
+
+func (c *claim) Release(ctx context.Context) error {
+	close(c.released)
+	return c.Claim.Release(ctx)
 }
 
 func (r *registry) failSaves(err error) {
@@ -167,8 +198,9 @@ func (r *registry) failSaves(err error) {
 
 type claim struct {
 	changefeed.Claim
-	r         *registry
-	partition uint32
+	r              *registry
+	partition      uint32
+	lost, released chan struct{}
 }
 
 func (c *claim) Save(ctx context.Context, p changefeed.Progress) error {
@@ -217,6 +249,7 @@ type source struct {
 	unknown   bool
 	holds     []event.Position
 	snapshots int
+	slowRows  time.Duration
 	tamper    func(*changefeed.Item)
 }
 
@@ -376,22 +409,28 @@ func (s *source) Snapshot(_ context.Context, _ string, partition uint32, atLeast
 		return nil, errors.Join(err, errors.New("not that far"))
 	}
 	s.set(func() { s.snapshots++ })
-	return &rows{base: event.Stamp{Position: st.Head.LastEvent, Chain: st.Head.Chain}, left: 3}, nil
+	return &rows{base: event.Stamp{Position: st.Head.LastEvent, Chain: st.Head.Chain}, left: 3, pause: s.slowRows}, nil
 }
 
 type rows struct {
-	base event.Stamp
-	left int
+	base  event.Stamp
+	left  int
+	pause time.Duration
 }
 
 func (r *rows) Base() (*event.Stamp, int64) { return &r.base, time.Now().UnixNano() }
 func (r *rows) Close() error                { return nil }
 
-func (r *rows) Next(context.Context) (*event.Event, event.Names, error) {
+func (r *rows) Next(ctx context.Context) (*event.Event, event.Names, error) {
+	timer := time.NewTimer(r.pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 	if r.left--; r.left < 0 {
 		return nil, nil, io.EOF
 	}
 	return &event.Event{Mutations: make([]event.Mutation, 1)}, nil, nil
 }
-
-var seed = rand.Uint64()
