@@ -1,0 +1,215 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cdc/message"
+)
+
+const testBudget = 16 << 20
+
+// target is partition 0 of a changefeed that feeds a topic, in the hands of the owner of an epoch.
+func target(epoch uint64) changefeed.Target {
+	spec := &changefeed.Spec{ID: "orders", Namespace: "default", Format: changefeed.JSON}
+	return changefeed.Target{Spec: spec, Cluster: "dc-a", Partition: 0, Partitions: 1, Epoch: epoch, Budget: changefeed.NewBudget(testBudget),
+		Meter: &changefeed.Meter{}}
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// newSink is one for a topic of a broker.
+func newSink(t *testing.T, b *broker, topic, query string) *Sink {
+	t.Helper()
+	c, err := ParseURI(b.uri(topic, query))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// open takes partition 0 over, and says what stands last.
+func open(t *testing.T, s *Sink, epoch uint64) (*stream, message.Message) {
+	t.Helper()
+	a, last, err := s.open(within(t, time.Minute), target(epoch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, last
+}
+
+// change is the message of the event with an index.
+func change(index uint64, value string) message.Message {
+	return message.Message{Kind: message.Change, Key: []byte(fmt.Sprintf("users:%d", index)), Value: []byte(value),
+		Position: event.Position{Term: 2, Index: index}, Of: 1, Time: 1_763_700_000_000_000_000 + int64(index)*1_000_000}
+}
+
+// changes are those of the events from one index to before another.
+func changes(from, to uint64) []message.Message {
+	var all []message.Message
+	for i := from; i < to; i++ {
+		all = append(all, change(i, fmt.Sprintf(`{"position":"2-%d"}`, i)))
+	}
+	return all
+}
+
+func batch(messages ...message.Message) *message.Batch { return &message.Batch{Messages: messages} }
+
+func appendTo(t *testing.T, a *stream, messages ...message.Message) {
+	t.Helper()
+	if err := a.Append(within(t, time.Minute), batch(messages...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents reads a topic's partition 0 whole.
+func contents(t *testing.T, b *broker, topic, query string) []message.Message {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	c, err := ParseURI(b.uri(topic, query))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp, err := OpenTopic(ctx, c, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tp.Close()
+	ends, err := tp.Ends(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tp.Reader(0, -1, ends[0].End)
+	var all []message.Message
+	for {
+		m, err := r.Next(ctx)
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := *m
+		kept.Key, kept.Value = copyInto(nil, m.Key), copyInto(nil, m.Value)
+		all = append(all, kept)
+	}
+}
+
+// same says how a topic's messages differ from those that were to be written.
+func same(t *testing.T, got, want []message.Message) {
+	t.Helper()
+	for i := range min(len(got), len(want)) {
+		g, w := got[i], want[i]
+		if fmt.Sprintf("%q", []any{g.Kind, g.Key, g.Value, g.Key == nil, g.Value == nil, g.Position, g.Seq, g.Of, g.Offset, g.Total}) !=
+			fmt.Sprintf("%q", []any{w.Kind, w.Key, w.Value, w.Key == nil, w.Value == nil, w.Position, w.Seq, w.Of, w.Offset, w.Total}) {
+			t.Fatalf("message %d is\n%.300v\nwant\n%.300v", i, g, w)
+		}
+		if ms(g.Time) != ms(w.Time) {
+			t.Fatalf("message %d has time %d, want %d", i, g.Time, w.Time)
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d messages, want %d", len(got), len(want))
+	}
+}
+
+// trouble gives an error's code, and fails if it isn't one of a changefeed, with words.
+func trouble(t *testing.T, err error) *changefeed.Error {
+	t.Helper()
+	var e *changefeed.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v (%T), want a *changefeed.Error", err, err)
+	}
+	if e.What == "" || e.Action == "" || e.Stage == changefeed.StageNone || e.Code == "" {
+		t.Fatalf("error without words: %+v", *e)
+	}
+	return e
+}
+
+func TestFreshTopic(t *testing.T) {
+	topic := topicOf(t)
+	s := newSink(t, shared, topic, "")
+	a, last := open(t, s, 1)
+	if last.Kind != "" {
+		t.Fatalf("a new topic ends with %+v", last)
+	}
+	want := changes(1, 200)
+	appendTo(t, a, want[:1]...)
+	appendTo(t, a, want[1:]...)
+	same(t, contents(t, shared, topic, ""), want)
+
+	_, last = open(t, s, 2)
+	same(t, []message.Message{last}, want[198:])
+}
+
+func TestResumeAfterEachMessage(t *testing.T) {
+	topic := topicOf(t)
+	s := newSink(t, shared, topic, "")
+	want := changes(1, 40)
+	for i := range want {
+		a, last := open(t, s, uint64(i))
+		if i > 0 {
+			same(t, []message.Message{last}, want[i-1:i])
+		}
+		appendTo(t, a, want[i])
+	}
+	for i := range 30 { // owners that have nothing to write
+		_, last := open(t, s, uint64(len(want)+i))
+		same(t, []message.Message{last}, want[len(want)-1:])
+	}
+	same(t, contents(t, shared, topic, ""), want)
+}
+
+func TestFencedOwner(t *testing.T) {
+	topic := topicOf(t)
+	before, _ := open(t, newSink(t, shared, topic, ""), 1)
+	want := changes(1, 10)
+	appendTo(t, before, want[:5]...)
+	after, last := open(t, newSink(t, shared, topic, ""), 2)
+	same(t, []message.Message{last}, want[4:5])
+	err := before.Append(within(t, time.Minute), batch(change(99, "overtaken")))
+	if e := trouble(t, err); e.Code != changefeed.CodeFenced || e.Final {
+		t.Fatalf("an owner that was overtaken gets %+v", *e)
+	}
+	if again := before.Append(within(t, time.Minute), batch(change(99, "overtaken"))); again != err {
+		t.Fatalf("a stream that failed goes on with %v", again)
+	}
+	appendTo(t, after, want[5:]...)
+	same(t, contents(t, shared, topic, ""), want)
+}
+
+// TestLateOwner: an owner that was stopped before it asked for its epoch, and goes on after the next one has begun.
+func TestLateOwner(t *testing.T) {
+	topic := topicOf(t)
+	s := newSink(t, shared, topic, "")
+	for _, written := range []int{0, 3} {
+		t.Run(fmt.Sprintf("after %d messages", written), func(t *testing.T) {
+			a, _ := open(t, s, 7)
+			if written > 0 {
+				appendTo(t, a, changes(1, uint64(1+written))...)
+			}
+			_, _, err := s.open(within(t, time.Minute), target(6))
+			if e := trouble(t, err); e.Code != changefeed.CodeFenced || e.Final {
+				t.Fatalf("an owner of an earlier claim gets %+v", *e)
+			}
+			open(t, s, 7)
+		})
+	}
+	same(t, contents(t, shared, topic, ""), changes(1, 4))
+}

@@ -1,0 +1,151 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/message"
+)
+
+const (
+	actionForeign = "Name a topic in the sink's URI that nothing else writes to, or delete this one."
+	actionOlder   = "Nothing, if another node owns the partition by now. If the cluster's metadata was made anew, so that claims count from the " +
+		"beginning again: create the changefeed under another id, for another topic."
+)
+
+// tail is what stands at the end of a partition: the last record of the stream, and who wrote there.
+type tail struct {
+	own   identity
+	found bool
+	last  message.Message // owned
+	// writer has the producer id of the last batch of the stream; epochs are the highest seen of each producer, fences included.
+	writer int64
+	epochs map[int64]int16
+	// owner is the changefeed that the last batch or fence names, epoch the highest claim.
+	owner string
+	epoch uint64
+	other string // a stream that isn't ours, in words
+}
+
+func newTail(own identity) *tail {
+	return &tail{own: own, writer: noProducer, epochs: map[int64]int16{}}
+}
+
+// batch notes who wrote a batch, record what stands in it.
+func (t *tail) batch(b *batchInfo) {
+	t.epochs[b.producer.id] = max(t.epochs[b.producer.id], b.producer.epoch)
+}
+
+func (t *tail) record(r *record, b *batchInfo) {
+	if !r.ours {
+		return
+	}
+	if r.cluster != t.own.cluster || r.namespace != t.own.namespace || r.partition != t.own.partition {
+		t.other = fmt.Sprintf("cluster %s, namespace %s, partition %d", r.cluster, r.namespace, r.partition)
+	}
+	if r.changefeed != "" {
+		t.owner, t.epoch = r.changefeed, max(t.epoch, r.epoch)
+	}
+	if r.fence {
+		return
+	}
+	t.found, t.writer = true, b.producer.id
+	key, value := t.last.Key, t.last.Value
+	t.last = r.message
+	t.last.Key, t.last.Value = copyInto(key, r.message.Key), copyInto(value, r.message.Value)
+}
+
+// copyInto copies b into the memory of dst; nil stays nil.
+func copyInto(dst, b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	if dst == nil {
+		return bytes.Clone(b)
+	}
+	return append(dst[:0], b...)
+}
+
+// check says why this owner may not go on here.
+func (t *tail) check(s *stream) error {
+	at := fmt.Sprintf("partition %d of topic %s", s.partition, s.topic)
+	switch {
+	case t.other != "":
+		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkDiverged, Final: true, Action: actionForeign,
+			What: fmt.Sprintf("%s has the stream of %s, not that of cluster %s, namespace %s", at, t.other, t.own.cluster, t.own.namespace)}
+	case t.owner != "" && t.owner != t.own.changefeed:
+		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkDiverged, Final: true, Action: actionForeign,
+			What: fmt.Sprintf("%s was written by changefeed %s: two changefeeds in one topic would repeat each other's changes", at, t.owner)}
+	case t.epoch > t.own.epoch:
+		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeFenced, Action: actionOlder,
+			What: fmt.Sprintf("%s was taken over by the claim of epoch %d: this one is of epoch %d", at, t.epoch, t.own.epoch)}
+	case t.epochs[s.producer.id] > s.producer.epoch:
+		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeFenced, Action: actionFenced,
+			What: fmt.Sprintf("%s was taken over by another owner meanwhile", at)}
+	}
+	return nil
+}
+
+// unfenced is a producer other than ours that wrote last, with the epoch and the sequence number of a fence against it.
+func (t *tail) unfenced(own int64) (producer, bool) {
+	if !t.found || t.writer == own || t.writer == noProducer {
+		return producer{}, false
+	}
+	epoch := t.epochs[t.writer]
+	if epoch == 1<<15-1 { // it is used up: Kafka gives out no more of this id
+		return producer{}, false
+	}
+	return producer{id: t.writer, epoch: epoch + 1}, true
+}
+
+// fenced notes that a producer can't write any more, unless something of it still turns up.
+func (t *tail) fenced(p producer) {
+	t.epochs[p.id] = p.epoch
+	t.writer = noProducer
+}
+
+// scan reads [from, to) into a tail.
+func (s *stream) scan(ctx context.Context, t *tail, from, to int64) error {
+	_, err := s.scanFrom(ctx, t, from, to)
+	return err
+}
+
+// scanFrom is scan that also returns the partition's first offset.
+func (s *stream) scanFrom(ctx context.Context, t *tail, from, to int64) (first int64, err error) {
+	c := cursor{cluster: s.sink.cluster, topic: s.topic, partition: s.partition, offset: from}
+	defer c.close()
+	first, err = c.first(ctx)
+	if err != nil {
+		return 0, problem(err, "partition %d of topic %s: asking where it begins", s.partition, s.topic)
+	}
+	c.offset = max(from, first)
+	var rec record
+	for c.offset < to {
+		more, err := c.batch(ctx, 0)
+		if err != nil {
+			return 0, problem(err, "partition %d of topic %s: reading its end", s.partition, s.topic)
+		}
+		if !more {
+			break
+		}
+		if c.info.offset >= to || c.info.control {
+			continue
+		}
+		t.batch(&c.info)
+		for {
+			ok, err := c.records.next(&rec)
+			if err != nil {
+				return 0, problem(err, "partition %d of topic %s: reading its end", s.partition, s.topic)
+			}
+			if !ok {
+				break
+			}
+			if rec.offset < to {
+				t.record(&rec, &c.info)
+			}
+		}
+	}
+	return first, nil
+}
