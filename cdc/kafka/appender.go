@@ -14,7 +14,7 @@ import (
 
 const (
 	// batchTarget is how large a record batch becomes, before compression, when there is more to send: beyond it the broker doesn't get faster.
-	batchTarget = 256 << 10
+	batchTarget = 512 << 10
 	// maxBatchBytes is the largest record batch that we send, whatever the topic takes: the broker takes requests of 100 MiB.
 	maxBatchBytes = 64 << 20
 	// renewAfter is how often an owner asks for a new producer epoch, so that the broker doesn't forget its transactional id

@@ -147,3 +147,6 @@ func topicOf(t *testing.T) string {
 func (b *broker) admin() *kafkago.Client {
 	return &kafkago.Client{Addr: kafkago.TCP(b.addr), Timeout: 20 * time.Second}
 }
+
+// SharedBroker is where the tests' broker is, for those outside of the package.
+func SharedBroker() string { return shared.addr }

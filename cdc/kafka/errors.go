@@ -95,7 +95,6 @@ var verdicts = map[kafkaCode]verdict{
 func judge(err error) verdict {
 	var refused kafkaCode
 	var auth *authError
-	var network net.Error
 	var already *changefeed.Error
 	switch {
 	case errors.As(err, &already):
@@ -111,19 +110,19 @@ func judge(err error) verdict {
 		return verdict{changefeed.CodeSinkConfig, false, false, actionConfig}
 	case errors.Is(err, errNoPartition):
 		return verdict{changefeed.CodeTopic, false, false, actionTopic}
-	case answerOverdue(err, network):
+	case answerOverdue(err):
 		return verdict{changefeed.CodeBrokerSlow, true, false, actionSlow}
 	}
 	return verdict{changefeed.CodeBrokerDown, true, false, actionDown}
 }
 
 // answerOverdue says whether a broker that we are connected to doesn't answer, as opposed to one that can't be reached.
-func answerOverdue(err error, network net.Error) bool {
+func answerOverdue(err error) bool {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
 		return false
 	}
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // problem makes the error that the operator reads.

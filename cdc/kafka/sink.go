@@ -75,16 +75,25 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	if err != nil {
 		return nil, err
 	}
-	tombstones := a.encoder.compacted
-	if s.config.Tombstones != nil {
-		tombstones = *s.config.Tombstones
-	}
-	w, err := message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: message.Tail{Last: last}, Tombstones: tombstones,
+	w, err := message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: message.Tail{Last: last}, Tombstones: s.tombstones(a),
 		BatchBytes: writerBatch})
 	if err != nil {
 		return nil, problem(err, "partition %d of topic %s: going on after its end", t.Partition, a.topic)
 	}
 	return w, nil
+}
+
+func (s *Sink) tombstones(a *stream) bool {
+	if s.config.Tombstones != nil {
+		return *s.config.Tombstones
+	}
+	return a.encoder.compacted
+}
+
+// Appender is Open without a writer before it: for who has messages already. last is what stands at the partition's end, of kind "" if nothing
+// does.
+func (s *Sink) Appender(ctx context.Context, t changefeed.Target) (a message.Appender, last message.Message, err error) {
+	return s.open(ctx, t)
 }
 
 // open gives the stream that appends, and the last message in it (of kind "" if there is none).
