@@ -1,0 +1,335 @@
+package datanode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cluster/engine"
+	"github.com/zankv/zankv/cluster/engine/mem"
+	"github.com/zankv/zankv/cluster/meta"
+	"github.com/zankv/zankv/cluster/meta/admin"
+	"github.com/zankv/zankv/cluster/meta/memmeta"
+)
+
+// cell is a cluster of nodes in this process, over sockets of their own, with one partition that all of them hold.
+type cell struct {
+	nodes []*Node
+	opts  []Options
+	redis *redis.Client
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newCell(t *testing.T, size int, tune func(*Options)) *cell {
+	t.Helper()
+	c, store := &cell{}, memmeta.New()
+	ctx, stop := context.WithCancel(context.Background())
+	group, running := errgroup.WithContext(ctx)
+	t.Cleanup(func() {
+		stop()
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
+		for _, n := range c.nodes {
+			must(t, n.Close())
+		}
+		must(t, store.Close())
+	})
+	for range size {
+		opts := Options{
+			ClusterID: "dc-a", DataDir: t.TempDir(), Advertise: "127.0.0.1", Meta: store, Logger: slog.New(slog.DiscardHandler), Tick: 20 * time.Millisecond,
+			OpenEngine: func(dir string) (engine.Engine, error) { return mem.Open(dir, mem.Options{}) }, EngineName: "mem",
+			Listeners: Listeners{Redis: listen(t), HTTP: listen(t), GRPC: listen(t), Raft: listen(t), Namespace: map[string]net.Listener{"default": listen(t)}},
+		}
+		if tune != nil {
+			tune(&opts)
+		}
+		n, err := Open(ctx, opts)
+		must(t, err)
+		c.nodes, c.opts = append(c.nodes, n), append(c.opts, opts)
+		group.Go(func() error { return n.Run(running) })
+	}
+	ns := meta.DefaultNamespace()
+	ns.Name, ns.Partitions, ns.Replicas = "default", 1, size
+	_, err := admin.CreateNamespace(ctx, store, admin.CreateOptions{Namespace: ns, MinNodes: size})
+	must(t, err)
+	must(t, admin.WaitReady(ctx, store, "default"))
+	c.redis = redis.NewClient(&redis.Options{Addr: c.opts[0].Listeners.Namespace["default"].Addr().String()})
+	t.Cleanup(func() { c.redis.Close() })
+	return c
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	return l
+}
+
+// addresses are where the nodes serve the feed.
+func (c *cell) addresses() (all []string) {
+	for _, o := range c.opts {
+		all = append(all, o.Listeners.GRPC.Addr().String())
+	}
+	return all
+}
+
+// get is what a node answers over HTTP.
+func (c *cell) get(t *testing.T, node int, path string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.opts[node].Listeners.HTTP.Addr().String()+path, nil)
+	must(t, err)
+	r, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	must(t, err)
+	return string(body)
+}
+
+// foldSnapshot reads a whole snapshot.
+func foldSnapshot(ctx context.Context, cfg feed.SnapshotConfig) (base feed.SnapshotBase, fold *event.Fold, err error) {
+	r, err := feed.OpenSnapshot(ctx, cfg)
+	if err != nil {
+		return base, nil, err
+	}
+	defer r.Close()
+	fold = &event.Fold{}
+	for {
+		ev, _, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return *r.Base(), fold, fold.Err()
+		}
+		if err != nil {
+			return base, nil, err
+		}
+		fold.Event(ev)
+	}
+}
+
+// foldLog goes on with the log, to its end.
+func foldLog(ctx context.Context, cfg feed.Config, fold *event.Fold) error {
+	r, err := feed.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return fold.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if item.Event != nil {
+			fold.Event(item.Event)
+		}
+	}
+}
+
+// A feed that begins with a snapshot, taken of any replica under writes, has what one has that read the whole log.
+func TestSnapshotAndLogOfARunningCluster(t *testing.T) {
+	c := newCell(t, 3, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	pipe := c.redis.Pipeline()
+	for i := range 300 {
+		pipe.HSet(ctx, "big", fmt.Sprint(i), strings.Repeat("v", 4000))
+		pipe.RPush(ctx, "list", strings.Repeat("i", 2000))
+		pipe.ZAdd(ctx, "scores", redis.Z{Score: float64(i % 7), Member: i})
+		pipe.SetBit(ctx, "bits", int64(i)*997, 1)
+		pipe.SAdd(ctx, fmt.Sprint("set", i%9), i)
+		pipe.Set(ctx, fmt.Sprint("key", i), i, 0)
+	}
+	_, err := pipe.Exec(ctx)
+	must(t, err)
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			p := c.redis.Pipeline()
+			p.HIncrBy(ctx, "big", "counter", 1)
+			p.LPush(ctx, "list", i)
+			p.RPop(ctx, "list")
+			p.ZIncrBy(ctx, "scores", 1, "1")
+			p.Del(ctx, fmt.Sprint("key", i%300))
+			if _, err := p.Exec(ctx); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	cfg := feed.SnapshotConfig{Nodes: c.addresses(), Namespace: "default"}
+	var folds []*event.Fold
+	var bases []feed.SnapshotBase
+	for range 6 {
+		base, fold, err := foldSnapshot(ctx, cfg)
+		must(t, err)
+		cfg.AtLeast = base.Applied // the next isn't from before
+		bases, folds = append(bases, base), append(folds, fold)
+	}
+	close(stop)
+	must(t, <-stopped)
+	var whole event.Fold
+	must(t, foldLog(ctx, feed.Config{Nodes: c.addresses(), Namespace: "default", From: feed.Earliest()}, &whole))
+	for i, fold := range folds {
+		if i > 0 && bases[i].Applied.Index < bases[i-1].Applied.Index {
+			t.Errorf("snapshot %d is of %s, the one before of %s", i, bases[i].Applied, bases[i-1].Applied)
+		}
+		must(t, foldLog(ctx, feed.Config{Nodes: c.addresses(), Namespace: "default", From: bases[i].After()}, fold))
+		equalFolds(t, fmt.Sprintf("snapshot %d at %s", i, bases[i].Position), fold, &whole)
+	}
+}
+
+// equalFolds compares content; a snapshot's elements don't have versions of their own.
+func equalFolds(t *testing.T, what string, got, want *event.Fold) {
+	t.Helper()
+	if got.Len() != want.Len() {
+		t.Fatalf("%s: %d keys, want %d", what, got.Len(), want.Len())
+	}
+	for _, key := range want.Keys() {
+		g, _ := got.Get([]byte(key))
+		w, _ := want.Get([]byte(key))
+		if fmt.Sprint(g) != fmt.Sprint(w) {
+			t.Fatalf("%s: %q is %+v, want %+v", what, key, g, w)
+		}
+		if g, w := elementsOf(got, key), elementsOf(want, key); g != w {
+			t.Fatalf("%s: %q has\n%.2000s\nwant\n%.2000s", what, key, g, w)
+		}
+	}
+}
+
+func elementsOf(fold *event.Fold, key string) string {
+	var b strings.Builder
+	for e := range fold.Elements([]byte(key)) {
+		fmt.Fprintf(&b, "%q %q %v\n", e.Sub, e.Value, e.Score)
+	}
+	return b.String()
+}
+
+// A consumer is moved at whichever node, and operators see it: in /stats, in /metrics, and by gRPC.
+func TestConsumersOfARunningCluster(t *testing.T) {
+	c := newCell(t, 3, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var at []event.Position
+	consumers := feed.NewConsumers(c.addresses())
+	defer consumers.Close()
+	for i := range 5 {
+		must(t, c.redis.Set(ctx, "k", i, 0).Err())
+		held, err := consumers.Retained(ctx, "default", 0)
+		must(t, err)
+		at = append(at, held.Last)
+	}
+	for _, node := range c.addresses() {
+		moved, err := feed.SetConsumer(ctx, []string{node}, "default", 0, "kafka", at[2])
+		must(t, err)
+		if moved.Position != at[2] || moved.LagEntries != at[4].Index-at[2].Index || moved.LagBytes == 0 || moved.Lost || moved.Headroom <= 71*time.Hour || moved.HeadroomDisk <= 0 {
+			t.Errorf("by %s: %+v", node, moved)
+		}
+	}
+	if late, err := consumers.Set(ctx, "default", 0, "kafka", at[0]); err != nil || late.Position != at[2] {
+		t.Errorf("late: %+v, %v", late, err)
+	}
+	var problem *feed.Error
+	if _, err := consumers.Set(ctx, "default", 0, "kafka", event.Position{Term: 2, Index: 1 << 40}); !errors.As(err, &problem) || problem.Kind != feed.Ahead {
+		t.Errorf("beyond the log: %v, want Ahead", err)
+	}
+	leaders := 0
+	for i := range c.nodes {
+		leaders += checkConsumerStats(t, c, i, at[2])
+	}
+	if leaders != 1 {
+		t.Errorf("%d nodes have the consumer's lag in /metrics, want the leader", leaders)
+	}
+	must(t, consumers.Remove(ctx, "default", 0, "kafka"))
+	if list, err := consumers.List(ctx, "default", 0); err != nil || len(list) != 0 {
+		t.Errorf("removed: %+v, %v", list, err)
+	}
+}
+
+// checkConsumerStats says how many partitions' consumers are in the node's metrics.
+func checkConsumerStats(t *testing.T, c *cell, node int, want event.Position) int {
+	t.Helper()
+	var reply struct {
+		Stats struct {
+			Partitions []partitionStats `json:"ns_stats"`
+		}
+	}
+	must(t, json.Unmarshal([]byte(c.get(t, node, "/stats?leader_only=false")), &reply))
+	p := reply.Stats.Partitions
+	if len(p) != 1 || len(p[0].Consumers) != 1 || p[0].Consumers[0].Position != want.String() || p[0].Log.LimitBytes != 256<<20 || p[0].Log.LimitSeconds != 72*3600 {
+		t.Errorf("node %d: /stats %+v", node, p)
+	}
+	metrics := c.get(t, node, "/metrics")
+	for _, name := range []string{"zankv_partition_oldest_retained_index", "zankv_cdc_consumer_limit_bytes", "zankv_feed_snapshots"} {
+		if !strings.Contains(metrics, "\n"+name) {
+			t.Errorf("node %d: /metrics has no %s", node, name)
+		}
+	}
+	return strings.Count(metrics, `zankv_cdc_consumer_lag_entries{consumer="kafka",partition="default-0"} `)
+}
+
+// quietBytes are more than what makes a partition's log be looked at.
+const quietBytes = pinBytes + 64<<20
+
+// The log of a partition that is quiet is moved to the head, so that it holds no old segments, and a consumer that stands in it keeps its place,
+// whether there is an entry behind it or not.
+func TestQuietPartitionIsMoved(t *testing.T) {
+	c := newCell(t, 1, nil)
+	n, ctx := c.nodes[0], t.Context()
+	for i := range 10 {
+		must(t, c.redis.Set(ctx, "k", i, 0).Err())
+	}
+	r := n.table.lookup("default").replicas[0].Load()
+	state, _ := r.State()
+	must(t, r.SetConsumer(ctx, "head", state.LastEvent))
+	must(t, r.SetConsumer(ctx, "behind", event.Position{Term: state.LastEvent.Term, Index: state.LastEvent.Index - 4}))
+	writeElsewhere(t, n, quietBytes)
+	before := n.log.Stats().Segments
+	if pins := n.log.Pinning(); len(pins) == 0 || pins[0].Behind < pinBytes {
+		t.Fatalf("nothing is behind: %+v", pins)
+	}
+	must(t, n.unpin())
+	writeElsewhere(t, n, 1<<20)
+	if pins := n.log.Pinning(); len(pins) > 0 && pins[0].Behind >= pinBytes {
+		t.Errorf("%+v: the partition still holds old segments, of %d", pins, before)
+	}
+	h, err := r.Holding()
+	must(t, err)
+	for _, one := range h.Consumers {
+		if one.Lost || (one.ID == "head") != (one.LagEntries == 0) || one.Headroom < 71*time.Hour {
+			t.Errorf("%+v", one)
+		}
+		var fold event.Fold
+		must(t, foldLog(ctx, feed.Config{Nodes: c.addresses(), Namespace: "default", From: feed.AfterPosition(one.Position), GiveUp: time.Second}, &fold))
+		if got, _ := fold.Get([]byte("k")); one.ID == "behind" && string(got.Value) != "9" {
+			t.Errorf("%s reads %q", one.ID, got.Value)
+		}
+	}
+}
