@@ -46,7 +46,8 @@ func (r *Replica) changeConsumer(ctx context.Context, id string, change func(ans
 		a := answer{lane: l, req: req}
 		if !r.servingNow() {
 			r.notServing(a)
-		} else if refused = change(a); refused != nil {
+		} else if err := change(a); err != nil { // nothing may be written when it went well: the caller may be gone on
+			refused = err
 			r.resolve(a, command.Answered)
 			r.finishLane(l)
 		}
