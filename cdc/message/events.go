@@ -74,10 +74,10 @@ func (w *Writer) place(st *event.Stamp) (skip bool, err error) {
 	e := &w.end
 	at := st.Position
 	switch {
-	case w.snap.open || e.resume.InSnapshot:
-		return false, w.misuse("event " + at.String() + " within a snapshot")
 	case e.lastKnown && at.Compare(e.last) <= 0:
 		return true, nil
+	case w.snap.open || e.resume.InSnapshot:
+		return false, w.misuse("event " + at.String() + " within a snapshot")
 	case e.open && at != e.partial.position:
 		return false, w.doesntJoin(st, fmt.Sprintf("of event %s only a part is there, and it didn't come again", e.partial.position))
 	case e.open && !e.partial.chain.IsZero() && e.partial.chain != st.Chain:

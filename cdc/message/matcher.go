@@ -46,7 +46,7 @@ func Compile(f changefeed.Filter, cluster string) (*Matcher, error) {
 	}
 	for _, name := range f.Ops {
 		if !event.IsOp(name) {
-			return nil, fmt.Errorf("filter: op %q: want names as the JSON has them: set, del, hset …", name)
+			return nil, fmt.Errorf("filter: op %q: want the name of one as the JSON has it, such as set or hset", name)
 		}
 		for op := range m.ops {
 			m.ops[op] = m.ops[op] || event.Op(op).String() == name

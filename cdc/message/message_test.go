@@ -517,4 +517,3 @@ func TestFailure(t *testing.T) {
 		t.Error("the appender wasn't closed")
 	}
 }
-

@@ -57,7 +57,8 @@ func (w *Writer) control(ctx context.Context, m *Message, encode func(dst []byte
 }
 
 // BeginSnapshot says that the stream's place in the log was lost: what came between the last event and base is missing, and the state at base follows.
-// Another one that isn't whole is given up by it, and so is an event of which only a part is there.
+// Another one that isn't whole is given up by it, and so is an event of which only a part is there. If that was of the same base, this one says a later time, by a
+// nanosecond, so that it can be told from a begin that came twice.
 func (w *Writer) BeginSnapshot(ctx context.Context, base *event.Stamp, time int64) error {
 	if err := w.usable(); err != nil {
 		return err
@@ -72,12 +73,17 @@ func (w *Writer) BeginSnapshot(ctx context.Context, base *event.Stamp, time int6
 	}
 	line := event.AppendSnapshotBegin(nil, &st, time, &w.scratch)
 	if !bytes.Equal(bytes.TrimSuffix(line, []byte("\n")), e.begun) {
+		if st.Position == e.attempt.Position && time <= e.attempt.Time {
+			time = e.attempt.Time + 1
+			line = event.AppendSnapshotBegin(nil, &st, time, &w.scratch)
+		}
 		m := Message{Kind: SnapshotBegin, Position: st.Position, Prev: st.Prev, Chain: st.Chain, Time: time}
 		if err := w.control(ctx, &m, func(dst []byte) []byte { return append(dst, line...) }); err != nil {
 			return err
 		}
 	}
 	e.open, e.begun, e.resume.InSnapshot = false, nil, false
+	e.attempt = changefeed.Reached{Position: st.Position, Time: time}
 	w.snap = snapshotState{open: true, base: st, time: time, rolling: event.SnapshotChain(&st, time, &w.scratch)}
 	w.linger()
 	return nil

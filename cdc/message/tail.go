@@ -61,7 +61,8 @@ type end struct {
 	// partial is the event that is there in part, if open.
 	partial point
 	open    bool
-	begun   []byte // the line of a snapshot's begin, if that is what stands last
+	begun   []byte             // the line of a snapshot's begin, if that is what stands last
+	attempt changefeed.Reached // of a snapshot that isn't whole
 	beat    changefeed.Reached
 }
 
@@ -83,7 +84,7 @@ func (t *Tail) read(tombstones bool) (end, error) {
 		e.resume.ChainKnown = !m.Chain.IsZero() || m.Prev.IsZero()
 	case SnapshotBegin, SnapshotRow:
 		e.resume = changefeed.Resume{Known: true, After: m.Prev, InSnapshot: true}
-		e.last = m.Prev
+		e.last, e.attempt = m.Prev, changefeed.Reached{Position: m.Position, Time: m.Time}
 		if m.Kind == SnapshotBegin {
 			e.begun = m.Value
 		}
