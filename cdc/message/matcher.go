@@ -55,7 +55,7 @@ func Compile(f changefeed.Filter, cluster string) (*Matcher, error) {
 	for _, origin := range f.Origins {
 		id, without := strings.CutPrefix(origin, "!")
 		if id == "" {
-			return nil, fmt.Errorf("filter: origin %q: want a cluster's id, or one after !", origin)
+			return nil, fmt.Errorf("filter: origin %q: want the id of a cluster, with or without a ! before it", origin)
 		}
 		if without {
 			m.not[id] = true

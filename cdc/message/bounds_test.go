@@ -1,0 +1,155 @@
+package message
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
+)
+
+// counting is an Appender that keeps nothing: it counts mutations as they come.
+type counting struct {
+	budget  *changefeed.Budget
+	next    uint32
+	largest int
+	held    int64
+}
+
+func (a *counting) Append(_ context.Context, b *Batch) error {
+	a.largest, a.held = max(a.largest, b.Bytes), max(a.held, a.budget.Used())
+	for i := range b.Messages {
+		if b.Messages[i].Seq != a.next {
+			return fmt.Errorf("mutation %d where %d is due", b.Messages[i].Seq, a.next)
+		}
+		a.next++
+	}
+	return nil
+}
+
+func (a *counting) MaxBytes() int { return 1 << 20 }
+func (a *counting) Close() error  { return nil }
+
+// One event of very many mutations takes no more memory than others.
+func TestAnEventOfManyMutations(t *testing.T) {
+	const n = 1_000_000
+	h := newHistory(18)
+	ms := make([]event.Mutation, n)
+	for i := range ms {
+		ms[i] = event.Mutation{Op: event.OpDel, Type: event.TypeString, Key: []byte("s:1")}
+	}
+	h.add(ms...)
+	tg := target(changefeed.Spec{})
+	tg.Budget = changefeed.NewBudget(2 << 20)
+	sink := &counting{budget: tg.Budget}
+	w := open(t, Options{Target: tg, Appender: sink})
+	h.write(t, w)
+	if sink.next != n || w.Durable().Position != h.last.Position || sink.largest > 512<<10 {
+		t.Errorf("%d messages in batches of up to %d bytes, durable %+v", sink.next, sink.largest, w.Durable())
+	}
+	if sink.held > 1<<20 || sink.held == 0 {
+		t.Errorf("%d bytes were held", sink.held)
+	}
+	shut(t, w)
+}
+
+// A caller whose ctx ended in the middle of an event gives it again, and nothing of it is lost or comes twice.
+func TestACallThatIsBrokenOffGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(19)
+		for range 12 {
+			ms := []event.Mutation{}
+			for range 8 {
+				ms = append(ms, h.mutation(20<<10))
+			}
+			h.add(ms...)
+		}
+		tg := target(changefeed.Spec{Filter: changefeed.Filter{Tables: []string{"s", "l"}}, Digests: true})
+		tg.Budget = changefeed.NewBudget(128 << 10)
+		sink := &memory{max: 4 << 10, gate: make(chan struct{})}
+		w := open(t, Options{Target: tg, Appender: sink, Tombstones: true})
+		broken := 0
+		for i, ev := range h.events {
+			for {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				err := w.Event(ctx, &h.stamps[i], ev, h.names)
+				cancel()
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatal(err)
+				}
+				broken++
+				sink.gate <- struct{}{}
+			}
+		}
+		close(sink.gate)
+		settle(t, w, h.last.Position)
+		shut(t, w)
+		if broken < 10 {
+			t.Errorf("%d calls were broken off", broken)
+		}
+		whole := &memory{max: 4 << 10}
+		w = open(t, Options{Target: target(*tg.Spec), Appender: whole, Tombstones: true})
+		h.write(t, w)
+		shut(t, w)
+		if diff := sameMessages(sink.messages, whole.messages); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A value that fits nowhere but in the common half waits for its turn there, and counts that as the quota's.
+func TestLargeValuesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := changefeed.NewBudget(1 << 20)
+		h := newHistory(20)
+		h.add(event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("large"), Value: make([]byte, 700<<10)})
+		var writers []*Writer
+		var sinks []*memory
+		for range 3 {
+			tg := target(changefeed.Spec{})
+			tg.Budget = budget
+			sinks = append(sinks, &memory{max: 1 << 20, gate: make(chan struct{}, 100)})
+			w := open(t, Options{Target: tg, Appender: sinks[len(sinks)-1]})
+			writers = append(writers, w)
+			go func() {
+				err := w.Event(t.Context(), &h.stamps[0], h.events[0], h.names)
+				if err == nil {
+					err = w.Flush(t.Context())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+		}
+		for i, w := range writers {
+			time.Sleep(time.Second)
+			if used := budget.Used(); used > budget.Total() {
+				t.Errorf("%d bytes are used of %d", used, budget.Total())
+			}
+			if waited := time.Duration(w.meter.WaitQuota.Load()); i > 0 && waited < time.Second {
+				t.Errorf("writer %d waited %s for the quota", i, waited)
+			}
+			for range 20 {
+				sinks[i].gate <- struct{}{}
+			}
+			synctest.Wait()
+			if w.Durable().Position != h.last.Position {
+				t.Errorf("writer %d: %+v", i, w.Durable())
+			}
+		}
+		for _, w := range writers {
+			w.Close()
+		}
+		if budget.Used() != 0 {
+			t.Errorf("%d bytes are used at the end", budget.Used())
+		}
+	})
+}
