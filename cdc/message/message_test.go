@@ -409,7 +409,12 @@ func TestDiverged(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		shut(t, w)
-		w = open(t, Options{Target: target(changefeed.Spec{}), Appender: &memory{max: 1 << 20}, Tail: tail(sink.messages), Rewind: true})
+		back := target(changefeed.Spec{})
+		back.Rewind = true
+		w = open(t, Options{Target: back, Appender: &memory{max: 1 << 20}, Tail: tail(sink.messages)})
+		if r := w.Resume(); r.After != h.last.Position || !w.Durable().Position.IsZero() {
+			t.Errorf("%s, rewound: resume %+v, durable %+v", name, r, w.Durable())
+		}
 		if err := w.Event(t.Context(), &st, other.events[5], other.names); err != nil {
 			t.Errorf("%s, rewound: %v", name, err)
 		}

@@ -16,10 +16,8 @@ type Options struct {
 	Target changefeed.Target
 	// Appender is the writer's from then on, which closes it.
 	Appender Appender
-	// Tail is what stands last in the stream.
+	// Tail is what stands last in the stream. If Target.Rewind is set it only says what Resume reports, and may be anything.
 	Tail Tail
-	// Rewind forgets where the stream ends: what is given is written, even if it is there (a checkpoint that was set by hand).
-	Rewind bool
 	// Tombstones asks for one after each change that removes a key.
 	Tombstones bool
 	// BatchBytes is the most that Batch.Bytes is, but for one message that is larger; 0: 1 MiB.
@@ -108,7 +106,7 @@ func newWriter(o Options) (*Writer, error) {
 			What: "the changefeed's filter can't be used", Action: "update the changefeed's filter", Err: err}
 	}
 	at, err := o.Tail.read(o.Tombstones)
-	if err != nil {
+	if err != nil && !o.Target.Rewind {
 		return nil, err
 	}
 	w := &Writer{target: o.Target, appender: o.Appender, matcher: matcher, debezium: spec.Format == changefeed.Debezium, digests: spec.Digests,
@@ -116,10 +114,10 @@ func newWriter(o Options) (*Writer, error) {
 		wake: make(chan struct{}, 1), progress: make(chan struct{}, 1), failed: make(chan struct{}), done: make(chan struct{})}
 	w.chain = at.resume.ChainKnown
 	w.reached = changefeed.Reached{Position: at.resume.After, Chain: at.resume.Chain, Time: at.resume.Time}
-	w.mu.durable = w.reached
-	if o.Rewind {
-		w.end, w.chain = end{}, false
+	if o.Target.Rewind {
+		w.end, w.chain, w.reached = end{}, false, changefeed.Reached{}
 	}
+	w.mu.durable = w.reached
 	w.setDefaults()
 	w.share = w.target.Budget.Join()
 	w.limit = limiter{rate: spec.BandwidthBytes}
