@@ -94,7 +94,10 @@ func (w *worker) begin(s *start, writer changefeed.Writer, before event.Position
 	w.track.restart(s.durable.Position, s.durable.Time)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mu.writer, w.mu.opened = writer, time.Now()
+	w.mu.writer, w.mu.opened, w.mu.stale = writer, time.Now(), changefeed.Reached{}
+	if s.rewind {
+		w.mu.stale = writer.Durable()
+	}
 	p, h := &w.mu.progress, &w.mu.health
 	p.Position, p.Chain, p.Time = s.durable.Position, s.durable.Chain, s.durable.Time
 	if s.behind != "" {
@@ -120,30 +123,37 @@ func (a *attempt) close() {
 func (a *attempt) end(err error) error {
 	switch err {
 	case errFinished:
-		if err := a.finish(); err != nil {
+		err = a.finish()
+		if err != errStop {
 			return err
 		}
+		fallthrough
 	case errStop:
 		if err := a.flush(); err != nil {
 			return err
 		}
-		if err := a.wait(a.write); err != nil {
+		if err := a.wait(a.write, a.w.track.lastEvent()); err != nil {
 			return err
 		}
+		return errStop
 	}
 	return err
 }
 
-// finish waits for as long as it takes until the sink has everything.
+// finish waits for as long as it takes until the sink has all events, and for a while for the heartbeat after them: a sink may leave that out.
 func (a *attempt) finish() error {
 	if err := a.flush(); err != nil {
 		return err
 	}
-	err := a.wait(a.read)
-	if err == errStop {
-		return a.end(err)
+	if err := a.wait(a.read, a.w.track.lastEvent()); err != nil {
+		return err
 	}
-	return err
+	read, cancel := context.WithTimeout(a.read, a.w.o.StopWithin)
+	defer cancel()
+	if err := a.wait(read, a.w.track.last()); err != nil && err != context.DeadlineExceeded {
+		return err
+	}
+	return errFinished
 }
 
 func (a *attempt) flush() error {
@@ -154,11 +164,10 @@ func (a *attempt) flush() error {
 	return nil
 }
 
-// wait returns when the sink has what was given, or ctx or the writer ends.
-func (a *attempt) wait(ctx context.Context) error {
+// wait returns when the sink has everything up to a position, or ctx or the writer ends.
+func (a *attempt) wait(ctx context.Context, upTo event.Position) error {
 	const most = 50 * time.Millisecond
-	given := a.w.track.last()
-	for pause := time.Millisecond; a.writer.Durable().Position.Compare(given) < 0; pause = min(2*pause, most) {
+	for pause := time.Millisecond; !a.w.hasDurably(a.writer, upTo); pause = min(2*pause, most) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
 )
 
 // keeper is what the goroutine that saves needs between its rounds.
 type keeper struct {
-	window window
-	trend  trend
-	headAt time.Time // of the head that the trend took last
+	window  window
+	trend   trend
+	headAt  time.Time // of the head that the trend took last
 	saved   changefeed.Progress
 	savedAt time.Time
 }
@@ -78,13 +79,29 @@ func (w *worker) save(ctx context.Context, p *changefeed.Progress) error {
 	return err
 }
 
+// durableLocked is what a writer has durably of what it was given.
+func (w *worker) durableLocked(writer changefeed.Writer) changefeed.Reached {
+	d := writer.Durable()
+	if d == w.mu.stale {
+		return changefeed.Reached{}
+	}
+	w.mu.stale = changefeed.Reached{}
+	return d
+}
+
+func (w *worker) hasDurably(writer changefeed.Writer, p event.Position) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.durableLocked(writer).Position.Compare(p) >= 0
+}
+
 // takeDurableLocked takes over how far the sink is, if that is further than before and this worker gave it.
 func (w *worker) takeDurableLocked() {
 	if w.mu.writer == nil {
 		return
 	}
 	p := &w.mu.progress
-	d, mine := w.track.bounded(w.mu.writer.Durable())
+	d, mine := w.track.bounded(w.durableLocked(w.mu.writer))
 	if !mine || d.Position.Compare(p.Position) <= 0 {
 		return
 	}

@@ -29,7 +29,7 @@ func TestNeverAheadOfTheSink(t *testing.T) {
 		w.store.ExpireClaims("a")
 		after(3 * time.Second)
 		p.stop()
-		if n := len(w.reg.saves); n < 10 {
+		if n := len(w.reg.saved()); n < 10 {
 			t.Fatalf("%d saves in 20 s", n)
 		}
 	})
@@ -92,15 +92,15 @@ func TestNothingAfterTheClaimIsLost(t *testing.T) {
 		after(time.Second)
 		w.source.logs[0].add(100)
 		after(1500 * time.Millisecond)
-		before := len(w.reg.saves)
+		before := len(w.reg.saved())
 		w.store.ExpireClaims("a")
 		synctest.Wait()
 		n := len(w.sink.records(0))
 		w.source.logs[0].add(1)
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
-		if len(p.Feeds()) != 0 || len(w.sink.records(0)) != n || len(w.reg.saves) != before {
-			t.Fatalf("runs %d; %d records, %d before; %d saves, %d before", len(p.Feeds()), len(w.sink.records(0)), n, len(w.reg.saves), before)
+		if len(p.Feeds()) != 0 || len(w.sink.records(0)) != n || len(w.reg.saved()) != before {
+			t.Fatalf("runs %d; %d records, %d before; %d saves, %d before", len(p.Feeds()), len(w.sink.records(0)), n, len(w.reg.saved()), before)
 		}
 		p.stop()
 	})
@@ -156,15 +156,15 @@ func TestAtRest(t *testing.T) {
 		p := w.start("a")
 		w.source.logs[0].add(5)
 		after(20 * time.Second)
-		saves, holds := len(w.reg.saves), len(w.source.holds)
+		saves, holds := len(w.reg.saved()), len(w.source.held())
 		for range 10 {
 			w.source.logs[0].Append(1, nil) // such as what holds of other consumers leave
 			after(30 * time.Second)
 		}
-		if n := len(w.reg.saves) - saves; n < 15 || n > 21 {
+		if n := len(w.reg.saved()) - saves; n < 15 || n > 21 {
 			t.Errorf("%d saves in 5 minutes", n)
 		}
-		if n := len(w.source.holds) - holds; n != 0 {
+		if n := len(w.source.held()) - holds; n != 0 {
 			t.Errorf("%d holds in 5 minutes", n)
 		}
 		saved := w.wantState(0, changefeed.Normal, "")
@@ -173,8 +173,8 @@ func TestAtRest(t *testing.T) {
 		}
 		w.source.logs[0].add(1)
 		after(10 * time.Second)
-		if n := len(w.source.holds) - holds; n != 1 || w.source.holds[len(w.source.holds)-1].Index != 16 {
-			t.Errorf("holds after an event: %v", w.source.holds)
+		if n := len(w.source.held()) - holds; n != 1 || w.source.held()[len(w.source.held())-1].Index != 16 {
+			t.Errorf("holds after an event: %v", w.source.held())
 		}
 		p.stop()
 	})
@@ -188,11 +188,11 @@ func TestHoldsWhatIsSaved(t *testing.T) {
 		for range 100 {
 			w.source.logs[0].add(2)
 			after(500 * time.Millisecond)
-			if n := len(w.source.holds); n > 0 && w.source.holds[n-1].Compare(w.progress(0).Position) > 0 {
-				t.Fatalf("held at %s, saved %s", w.source.holds[n-1], w.progress(0).Position)
+			if n := len(w.source.held()); n > 0 && w.source.held()[n-1].Compare(w.progress(0).Position) > 0 {
+				t.Fatalf("held at %s, saved %s", w.source.held()[n-1], w.progress(0).Position)
 			}
 		}
-		if n := len(w.source.holds); n < 5 || n > 25 {
+		if n := len(w.source.held()); n < 5 || n > 25 {
 			t.Fatalf("%d holds in 50 s", n)
 		}
 		p.stop()

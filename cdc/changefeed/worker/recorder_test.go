@@ -27,8 +27,10 @@ type recorder struct {
 
 	// forgetful sinks can't say where they end.
 	forgetful bool
-	delay     time.Duration
-	batch     int
+	// boastful sinks say of what they are given anew that they have it already.
+	boastful bool
+	delay    time.Duration
+	batch    int
 	// failing is asked before each opening (what "open") and each batch (what "write"), and may wait.
 	failing func(partition uint32, epoch uint64, what string) error
 }
@@ -52,6 +54,18 @@ func (r *recorder) set(change func()) {
 func (r *recorder) open(*changefeed.Spec) (changefeed.Sink, error) {
 	r.set(func() { r.opened++ })
 	return r, nil
+}
+
+func (r *recorder) opens() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opened
+}
+
+func (r *recorder) closes() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
 }
 
 func (r *recorder) Close() error {
@@ -124,8 +138,10 @@ func (r *recorder) Open(ctx context.Context, t changefeed.Target) (changefeed.Wr
 	if r.forgetful {
 		w.resume = changefeed.Resume{}
 	}
-	if !t.Rewind {
+	if !t.Rewind || r.boastful {
 		w.durable = changefeed.Reached{Position: w.resume.After, Chain: w.resume.Chain}
+	}
+	if !t.Rewind {
 		w.end = w.resume.After
 	}
 	go w.write()

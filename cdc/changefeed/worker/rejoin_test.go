@@ -70,7 +70,7 @@ func TestCompactedArchiveLog(t *testing.T) {
 		p := w.start("a", func(o *Options) { o.OpenArchive = w.archived(&upTo) })
 		after(10 * time.Second)
 		w.wantAll(0)
-		if w.source.snapshots != 0 {
+		if w.source.taken() != 0 {
 			t.Fatal("a snapshot was taken, although the archive has everything")
 		}
 		w.wantState(0, changefeed.Normal, "")
@@ -91,8 +91,8 @@ func TestCompactedArchiveSnapshot(t *testing.T) {
 		p := w.start("a", func(o *Options) { o.OpenArchive = w.archived(&upTo) })
 		after(time.Minute)
 		same(t, w.sink.stamps(0), w.source.logs[0].Stamps()[:15])
-		if w.source.snapshots != 1 || w.sink.count(0, "begin") != 1 || w.sink.count(0, "rows") != 3 || w.sink.count(0, "end") != 1 {
-			t.Fatalf("%d snapshots: %+v", w.source.snapshots, w.sink.records(0))
+		if w.source.taken() != 1 || w.sink.count(0, "begin") != 1 || w.sink.count(0, "rows") != 3 || w.sink.count(0, "end") != 1 {
+			t.Fatalf("%d snapshots: %+v", w.source.taken(), w.sink.records(0))
 		}
 		if saved := w.wantState(0, changefeed.Normal, ""); saved.Figures.Snapshots != 1 {
 			t.Fatalf("figures: %+v", saved.Figures)
@@ -133,8 +133,8 @@ func TestCompactedIsTold(t *testing.T) {
 		if !strings.Contains(saved.Trouble.Reason, "1-10") || !strings.Contains(saved.Trouble.Reason, "snapshot") {
 			t.Fatalf("reason: %s", saved.Trouble.Reason)
 		}
-		if n := len(w.source.holds); n == 0 || w.source.holds[n-1].Index != 30 {
-			t.Fatalf("the log isn't kept from the snapshot on: %v", w.source.holds)
+		if n := len(w.source.held()); n == 0 || w.source.held()[n-1].Index != 30 {
+			t.Fatalf("the log isn't kept from the snapshot on: %v", w.source.held())
 		}
 		w.sink.set(func() { w.sink.delay = time.Millisecond })
 		after(3 * time.Minute)

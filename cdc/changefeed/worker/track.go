@@ -21,31 +21,39 @@ type track struct {
 	samples samples
 }
 
-// samples are positions with their times, some of those that aren't durable. Where they are full every other one goes: the times stay true, and get
-// coarser.
+// samples are positions with their times, some of those that aren't durable: as many as there is room for, and evenly spread.
 type samples struct {
-	n    int
-	mark [64]struct {
+	n     int
+	every int64 // how far apart they are at least, in ns
+	mark  [64]struct {
 		at   event.Position
 		time int64
 	}
 }
 
-// sampleEvery is how far apart samples are at least, in ns.
+// sampleEvery is how far apart samples are, in ns, when there is room.
 const sampleEvery = int64(10e6)
 
 func (s *samples) add(at event.Position, time int64) {
-	if s.n > 0 && time-s.mark[s.n-1].time < sampleEvery {
+	if s.n == 0 {
+		s.every = sampleEvery
+	} else if time-s.mark[s.n-1].time < s.every {
 		return
 	}
 	if s.n == len(s.mark) {
-		for i := range len(s.mark) / 2 {
-			s.mark[i] = s.mark[2*i]
-		}
-		s.n = len(s.mark) / 2
+		s.thin()
 	}
 	s.mark[s.n].at, s.mark[s.n].time = at, time
 	s.n++
+}
+
+// thin keeps every other one. The first stays: it is the oldest. What comes is spaced as what is there then.
+func (s *samples) thin() {
+	s.every = max(2*s.every, 2*(s.mark[s.n-1].time-s.mark[0].time)/int64(s.n))
+	for i := range len(s.mark) / 2 {
+		s.mark[i] = s.mark[2*i]
+	}
+	s.n = len(s.mark) / 2
 }
 
 // drop forgets the samples that lie before all that isn't durable: those that are followed by a durable one.
@@ -56,6 +64,9 @@ func (s *samples) drop(durable event.Position) {
 	}
 	copy(s.mark[:], s.mark[i:s.n])
 	s.n -= i
+	if s.n < len(s.mark)/4 {
+		s.every = max(s.every/2, sampleEvery)
+	}
 }
 
 // restart begins anew at a place up to which the sink has everything.

@@ -62,6 +62,8 @@ type worker struct {
 		opened   time.Time // when the writer was
 		saved    event.Position
 		held     event.Position // what the log was told to keep after
+		// stale is what a writer said to have durably when it was to begin anew before that: of what it is given that is no news.
+		stale changefeed.Reached
 	}
 	keeper keeper
 }

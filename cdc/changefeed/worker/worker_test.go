@@ -45,8 +45,8 @@ func TestCarriesEverything(t *testing.T) {
 		if len(w.reg.View().Feeds["f"].Owners) != 0 {
 			t.Fatal("claims weren't released")
 		}
-		if w.sink.opened != 1 || w.sink.closed != 1 {
-			t.Fatalf("the sink was opened %d times, closed %d times, want one of each", w.sink.opened, w.sink.closed)
+		if w.sink.opens() != 1 || w.sink.closes() != 1 {
+			t.Fatalf("the sink was opened %d times, closed %d times, want one of each", w.sink.opens(), w.sink.closes())
 		}
 	})
 }
@@ -158,10 +158,10 @@ func TestPauseResumeUpdateRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(3 * time.Second)
-		if len(p.Feeds()) != 0 || w.sink.closed != w.sink.opened {
-			t.Fatalf("removed: runs %d, %d of %d sinks closed", len(p.Feeds()), w.sink.closed, w.sink.opened)
+		if len(p.Feeds()) != 0 || w.sink.closes() != w.sink.opens() {
+			t.Fatalf("removed: runs %d, %d of %d sinks closed", len(p.Feeds()), w.sink.closes(), w.sink.opens())
 		}
-		if holds := w.source.holds; !holds[len(holds)-1].IsZero() {
+		if holds := w.source.held(); !holds[len(holds)-1].IsZero() {
 			t.Fatalf("the log is still held: %v", holds)
 		}
 		p.stop()
@@ -179,8 +179,8 @@ func TestRemovedWhilePaused(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(2 * time.Second)
-		if len(w.source.holds) != 1 || !w.source.holds[0].IsZero() {
-			t.Fatalf("holds: %v", w.source.holds)
+		if len(w.source.held()) != 1 || !w.source.held()[0].IsZero() {
+			t.Fatalf("holds: %v", w.source.held())
 		}
 		p.stop()
 	})
@@ -225,39 +225,47 @@ func TestResumesFromEveryPosition(t *testing.T) {
 }
 
 func TestForcedCheckpointWinsOnce(t *testing.T) {
-	in(t, 1, func(w *world) {
-		log := w.source.logs[0]
-		log.Fill(1, 30)
-		w.create()
-		p := w.start("a")
-		after(3 * time.Second)
-		p.stop()
-		stamps := log.Stamps()
-		at := stamps[4]
-		if err := w.reg.SetProgress(t.Context(), "f", 0, changefeed.Progress{Position: at.Position, Chain: at.Chain, Forced: true}); err != nil {
-			t.Fatal(err)
-		}
-		// An owner that dies before anything of it is durable doesn't use it up.
-		w.sink.set(func() { w.sink.delay = time.Hour })
-		p = w.start("a")
-		after(8 * time.Second)
-		if saved := w.progress(0); !saved.Forced || saved.Position != at.Position {
-			t.Fatalf("before anything is durable: %+v", saved)
-		}
-		w.store.ExpireClaims("a")
-		p.stop()
-		w.sink.set(func() { w.sink.delay = time.Millisecond })
-		p = w.start("b")
-		after(7 * time.Second)
-		if saved := w.progress(0); saved.Forced {
-			t.Fatalf("it is forced for ever: %+v", saved)
-		}
-		p.stop()
-		p = w.start("a")
-		after(3 * time.Second)
-		p.stop()
-		same(t, w.sink.stamps(0), append(stamps[:len(stamps):len(stamps)], stamps[5:]...))
-	})
+	for _, boastful := range []bool{false, true} {
+		in(t, 1, func(w *world) {
+			w.sink.boastful = boastful
+			forcedWinsOnce(w)
+		})
+	}
+}
+
+func forcedWinsOnce(w *world) {
+	t := w.t
+	log := w.source.logs[0]
+	log.Fill(1, 30)
+	w.create()
+	p := w.start("a")
+	after(3 * time.Second)
+	p.stop()
+	stamps := log.Stamps()
+	at := stamps[4]
+	if err := w.reg.SetProgress(t.Context(), "f", 0, changefeed.Progress{Position: at.Position, Chain: at.Chain, Forced: true}); err != nil {
+		t.Fatal(err)
+	}
+	// An owner that dies before anything of it is durable doesn't use it up.
+	w.sink.set(func() { w.sink.delay = time.Hour })
+	p = w.start("a")
+	after(8 * time.Second)
+	if saved := w.progress(0); !saved.Forced || saved.Position != at.Position {
+		t.Fatalf("before anything is durable: %+v", saved)
+	}
+	w.store.ExpireClaims("a")
+	p.stop()
+	w.sink.set(func() { w.sink.delay = time.Millisecond })
+	p = w.start("b")
+	after(7 * time.Second)
+	if saved := w.progress(0); saved.Forced {
+		t.Fatalf("it is forced for ever: %+v", saved)
+	}
+	p.stop()
+	p = w.start("a")
+	after(3 * time.Second)
+	p.stop()
+	same(t, w.sink.stamps(0), append(stamps[:len(stamps):len(stamps)], stamps[5:]...))
 }
 
 func TestSinkThatLostSomething(t *testing.T) {
@@ -302,7 +310,7 @@ func TestTo(t *testing.T) {
 		if len(p.Feeds()) != 0 {
 			t.Fatal("what is finished still runs")
 		}
-		if holds := w.source.holds; !holds[len(holds)-1].IsZero() {
+		if holds := w.source.held(); !holds[len(holds)-1].IsZero() {
 			t.Fatalf("the log is still held: %v", holds)
 		}
 		p.stop()
@@ -373,7 +381,7 @@ func TestOneFailureIsNoWarning(t *testing.T) {
 		})
 		w.source.logs[0].add(4)
 		after(10 * time.Second)
-		for _, s := range w.reg.saves {
+		for _, s := range w.reg.saved() {
 			if s.State != changefeed.Normal {
 				t.Fatalf("saved %+v", s)
 			}
@@ -500,11 +508,13 @@ func TestEventThatDoesNotJoin(t *testing.T) {
 		p := w.start("a")
 		w.source.logs[0].add(3)
 		after(2 * time.Second)
-		w.source.tamper = func(i *changefeed.Item) {
-			st := *i.Stamp
-			st.PrevChain[0] ^= 1
-			i.Stamp = &st
-		}
+		w.source.set(func() {
+			w.source.tamper = func(i *changefeed.Item) {
+				st := *i.Stamp
+				st.PrevChain[0] ^= 1
+				i.Stamp = &st
+			}
+		})
 		w.source.logs[0].add(1)
 		after(2 * time.Second)
 		w.wantState(0, changefeed.Failed, changefeed.CodeHistory)

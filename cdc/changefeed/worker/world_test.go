@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,12 @@ func (c *claim) Release(ctx context.Context) error {
 	return c.Claim.Release(ctx)
 }
 
+func (r *registry) saved() []changefeed.Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.saves)
+}
+
 func (r *registry) failSaves(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,6 +264,18 @@ func (s *source) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
+}
+
+func (s *source) held() []event.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.holds)
+}
+
+func (s *source) taken() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.snapshots
 }
 
 func (s *source) failure() error {
@@ -366,9 +385,11 @@ func (s *stream) Next(ctx context.Context) (*changefeed.Item, error) {
 		if item != nil {
 			s.last = *item.Stamp
 			s.item = changefeed.Item{Event: item.Event, Stamp: item.Stamp, Names: item.Names, Position: item.Bookmark}
-			if s.s.tamper != nil {
-				s.s.tamper(&s.item)
-			}
+			s.s.set(func() {
+				if s.s.tamper != nil {
+					s.s.tamper(&s.item)
+				}
+			})
 			return &s.item, nil
 		}
 		if found, err := s.wait(ctx); found || err != nil {
