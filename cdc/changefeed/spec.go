@@ -141,7 +141,7 @@ func (s *Spec) Validate() error {
 func (f *Filter) validate() error {
 	for _, op := range f.Ops {
 		if !event.IsOp(op) {
-			return fmt.Errorf("filter: op %q: want names as the JSON has them: set, del, hset …", op)
+			return fmt.Errorf("filter: op %q: want names as the JSON has them, such as set, del and hset", op)
 		}
 	}
 	for _, origin := range f.Origins {

@@ -153,7 +153,7 @@ func slow(s *Signs) *changefeed.Trouble {
 
 func quota(s *Signs) *changefeed.Trouble {
 	t := &changefeed.Trouble{Stage: changefeed.StageQuota}
-	if s.Bandwidth > 0 && s.BudgetUsed < s.BudgetTotal*9/10 {
+	if s.Bandwidth > 0 && s.Figures.BytesPerSecond >= 0.7*float64(s.Bandwidth) {
 		t.Code = changefeed.CodeBandwidth
 		t.Reason = fmt.Sprintf("the definition's limit of %s a second holds it back, %s of the time", bytesText(s.Bandwidth), percent(s.Figures.WaitQuota))
 		t.Action = fmt.Sprintf("raise it: zankv-cdc changefeed update %s --bandwidth …", s.Changefeed)

@@ -38,7 +38,7 @@ func TestDiagnose(t *testing.T) {
 			stage: changefeed.StageQuota, code: changefeed.CodeBudget, reason: "250.0 MiB of the process's budget of 256.0 MiB"},
 		{name: "byte budget with a bandwidth limit", signs: Signs{Figures: behind(func(f *changefeed.Figures) { f.WaitQuota = 0.7 }), BudgetUsed: 250 << 20, BudgetTotal: 256 << 20, Bandwidth: 1 << 20},
 			stage: changefeed.StageQuota, code: changefeed.CodeBudget, reason: "budget"},
-		{name: "bandwidth", signs: Signs{Figures: behind(func(f *changefeed.Figures) { f.WaitQuota = 0.9 }), BudgetUsed: 1 << 20, BudgetTotal: 256 << 20, Bandwidth: 1 << 20},
+		{name: "bandwidth", signs: Signs{Figures: behind(func(f *changefeed.Figures) { f.WaitQuota, f.BytesPerSecond = 0.9, 1<<20 }), BudgetUsed: 1 << 20, BudgetTotal: 256 << 20, Bandwidth: 1 << 20},
 			stage: changefeed.StageQuota, code: changefeed.CodeBandwidth, reason: "1.0 MiB a second"},
 		{name: "broker down", signs: Signs{Failure: failed(changefeed.StageBroker, changefeed.CodeBrokerDown), Tries: 2},
 			state: changefeed.Warning, stage: changefeed.StageBroker, code: changefeed.CodeBrokerDown, reason: "it went wrong"},
