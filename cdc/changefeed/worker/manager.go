@@ -65,6 +65,8 @@ type Running struct {
 	Since           time.Time
 	// Progress is as it would be saved now.
 	Progress changefeed.Progress
+	// Meter is what the worker counts on.
+	Meter *changefeed.Meter
 }
 
 // New makes a manager. Run sets it going.
@@ -85,7 +87,7 @@ func (m *Manager) Feeds() []Running {
 	m.mu.Lock()
 	all := make([]Running, 0, len(m.mu.workers))
 	for key, w := range m.mu.workers {
-		all = append(all, Running{Feed: key.feed, Namespace: w.spec.Namespace, Partition: key.partition, Epoch: w.claim.Epoch(), Since: w.began, Progress: *w.live.Load()})
+		all = append(all, Running{Feed: key.feed, Namespace: w.spec.Namespace, Partition: key.partition, Epoch: w.claim.Epoch(), Since: w.began, Progress: *w.live.Load(), Meter: &w.meter})
 	}
 	m.mu.Unlock()
 	slices.SortFunc(all, func(a, b Running) int {
