@@ -91,6 +91,8 @@ func (b backend) Info(c *resp.Namespace, section string) []resp.InfoField {
 		return b.n.keyspaceInfo(c)
 	case "raft":
 		return b.n.raftInfo(c)
+	case "cdc":
+		return b.n.cdcInfo(c)
 	}
 	return nil
 }

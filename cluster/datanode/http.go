@@ -141,7 +141,7 @@ func (n *Node) stats(leadersOnly bool) any {
 	})
 	return map[string]any{
 		"version": n.opts.Version, "up_time": int64(time.Since(n.started).Seconds()),
-		"stats": map[string]any{"ns_stats": parts, "front_end": n.front.Stats(), "log": n.log.Stats(), "row_cache": n.cache.Stats()},
+		"stats": map[string]any{"ns_stats": parts, "front_end": n.front.Stats(), "log": n.log.Stats(), "row_cache": n.cache.Stats(), "cdc": n.cdcStats()},
 	}
 }
 

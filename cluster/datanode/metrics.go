@@ -91,6 +91,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	})
 	c.feed(out, gauge)
 	c.frontEnd(out, gauge)
+	c.changefeeds(out, gauge)
 }
 
 func (c collector) feed(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {

@@ -59,6 +59,8 @@ type Options struct {
 	Retention    partition.Retention
 	// Limits bound what commands may bring (command.DefaultLimits for those that are 0).
 	Limits command.Limits
+	// Changefeeds says what this node does for changefeeds.
+	Changefeeds Changefeeds
 	// MaxScanJobs is how many scans of tables are in work at once (10).
 	MaxScanJobs int
 }
@@ -90,15 +92,18 @@ type Node struct {
 	http      *http.Server
 	grpc      *grpc.Server
 	feed      *feed.Server
+	cdc       changefeeds
 	table     table
 	announcer announcer
-	fatal     chan error
+	// placed is closed when what was placed here at the start is open.
+	placed chan struct{}
+	fatal  chan error
 }
 
 // Open takes the data folder, recovers the log and prepares everything that Run starts.
 func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	opts.setDefaults()
-	n := &Node{opts: opts, started: time.Now(), fatal: make(chan error, 1)}
+	n := &Node{opts: opts, started: time.Now(), fatal: make(chan error, 1), placed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -130,6 +135,9 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	n.table.init()
 	n.announcer.init()
 	n.feed = feed.NewServer(directory{n}, feed.Options{})
+	if err := n.openChangefeeds(); err != nil {
+		return nil, fmt.Errorf("changefeeds: %w", err)
+	}
 	n.front, err = resp.New(resp.Options{
 		Backend: backend{n}, Feed: streams{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits, MaxScanJobs: opts.MaxScanJobs,
 	})
@@ -167,6 +175,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.keepLog(ctx) })
 	group.Go(func() error { return n.followPlacement(ctx) })
 	group.Go(func() error { return n.announcer.run(ctx, n.opts.Meta, n.opts.Logger) })
+	group.Go(func() error { return n.runChangefeeds(ctx) })
 	n.serve(ctx, group)
 	err := group.Wait()
 	stopInner()
@@ -218,6 +227,9 @@ func (n *Node) fail(err error) {
 // Close releases what Open took. Run must have returned.
 func (n *Node) Close() error {
 	var errs []error
+	if n.cdc.source != nil {
+		errs = append(errs, n.cdc.source.far.Close())
+	}
 	if n.transport != nil {
 		n.transport.Close()
 	}

@@ -95,10 +95,12 @@ func (t *table) each(visit func(*namespace, *partition.Replica) bool) {
 
 // followPlacement opens what metadata places here, for as long as the node runs.
 func (n *Node) followPlacement(ctx context.Context) error {
+	placed := sync.OnceFunc(func() { close(n.placed) })
 	for view := range n.opts.Meta.Watch(ctx) {
 		if err := n.reconcile(view); err != nil {
 			return err
 		}
+		placed()
 	}
 	return nil
 }

@@ -14,5 +14,8 @@ func (n *Node) services() *grpc.Server {
 	s := grpc.NewServer(append(feed.ServerOptions(), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))...)
 	n.front.RegisterForward(s)
 	n.feed.Register(s)
+	if n.cdc.admin != nil {
+		n.cdc.admin.Register(s)
+	}
 	return s
 }

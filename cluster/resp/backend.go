@@ -69,7 +69,7 @@ type Backend interface {
 	Leader(ns *Namespace, partition int) (Node, bool)
 	// Replicas are the nodes with a replica of a partition, the leader included.
 	Replicas(ns *Namespace, partition int) []Node
-	// Info gives the lines of INFO that the front end can't know: sections "persistence", "replication", "keyspace", "raft",
+	// Info gives the lines of INFO that the front end can't know: sections "persistence", "replication", "keyspace", "raft", "cdc",
 	// and additions to "server", "memory" and "stats". ns is nil on a connection that is bound to none.
 	Info(ns *Namespace, section string) []InfoField
 }

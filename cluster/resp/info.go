@@ -14,7 +14,7 @@ const redisVersion = "7.2.0"
 
 // infoSections are INFO's sections in their order. Some come only when they are asked for, or with all of them.
 var infoSections = []string{
-	"server", "clients", "memory", "persistence", "stats", "replication", "raft", "cpu", "modules", "commandstats", "errorstats",
+	"server", "clients", "memory", "persistence", "stats", "replication", "raft", "cdc", "cpu", "modules", "commandstats", "errorstats",
 	"latencystats", "cluster", "keyspace",
 }
 
@@ -22,8 +22,8 @@ var infoOnDemand = map[string]bool{"commandstats": true, "latencystats": true}
 
 // title is a section's heading.
 func title(section string) string {
-	if section == "cpu" {
-		return "CPU"
+	if section == "cpu" || section == "cdc" {
+		return strings.ToUpper(section)
 	}
 	return strings.ToUpper(section[:1]) + section[1:]
 }

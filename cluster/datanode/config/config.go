@@ -55,6 +55,10 @@ type Config struct {
 	// keeps nothing for it that is older than 259200 seconds (72 h), and 268435456 bytes at most, unless told. wal_max_disk_bytes wins over both.
 	WALConsumerSeconds int64 `json:"wal_consumer_seconds"`
 	WALConsumerBytes   int64 `json:"wal_consumer_bytes"`
+	// RunChangefeeds says whether this node takes partitions of changefeeds, true unless told. Others are asked and defined here all the same.
+	// ChangefeedMemoryBytes is what all that it runs may hold of events on their way to sinks, 256 MiB unless told.
+	RunChangefeeds        bool  `json:"run_changefeeds"`
+	ChangefeedMemoryBytes int64 `json:"changefeed_memory_bytes"`
 	// MaxScanJob is how many scans of tables are in work at once, 10 unless told; more are refused.
 	MaxScanJob int `json:"max_scan_job"`
 	CommandLimits
@@ -159,7 +163,7 @@ func Default() *Config {
 	return &Config{
 		RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379",
 		WALConsumerSeconds: 72 * 3600, WALConsumerBytes: 256 << 20,
-		TickMS: 100, ElectionTick: 10, MaxScanJob: 10, CommandLimits: defaultLimits(),
+		TickMS: 100, ElectionTick: 10, MaxScanJob: 10, RunChangefeeds: true, ChangefeedMemoryBytes: 256 << 20, CommandLimits: defaultLimits(),
 	}
 }
 

@@ -21,7 +21,7 @@ func TestDefaults(t *testing.T) {
 		}
 		want := &Config{
 			ClusterID: "c", EtcdAddresses: Addresses{"http://127.0.0.1:2379"}, DataDir: "d", BroadcastAddr: "10.0.0.1",
-			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10, MaxScanJob: 10, CommandLimits: defaultLimits(),
+			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10, MaxScanJob: 10, RunChangefeeds: true, ChangefeedMemoryBytes: 256 << 20, CommandLimits: defaultLimits(),
 			WALConsumerSeconds: 259200, WALConsumerBytes: 268435456,
 		}
 		if !reflect.DeepEqual(got, want) {
@@ -44,7 +44,7 @@ func TestEverything(t *testing.T) {
 		"namespace_ports":{"default":5,"none":0},"cluster_ports":{"default":6},
 		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
 		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,"wal_consumer_seconds":3600,"wal_consumer_bytes":2000000,
-		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,
+		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,"run_changefeeds":false,"changefeed_memory_bytes":2097152,
 		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -62,6 +62,9 @@ func TestEverything(t *testing.T) {
 	}
 	if c.WALConsumerSeconds != 3600 || c.WALConsumerBytes != 2000000 {
 		t.Errorf("consumers hold %d s, %d bytes", c.WALConsumerSeconds, c.WALConsumerBytes)
+	}
+	if c.RunChangefeeds || c.ChangefeedMemoryBytes != 2<<20 {
+		t.Errorf("changefeeds %v, %d bytes", c.RunChangefeeds, c.ChangefeedMemoryBytes)
 	}
 	if c.MaxScanJob != 28 {
 		t.Errorf("scan jobs %d", c.MaxScanJob)
@@ -107,6 +110,7 @@ func TestErrors(t *testing.T) {
 		`{` + least + `,"max_pfadd":0}`:                                    "max_pfadd is 0",
 		`{` + least + `,"max_scan_count":0}`:                               "max_scan_count is 0",
 		`{` + least + `,"max_value_bytes":10}`:                             "max_bit_offset is 16777216: want 7 to 79",
+		`{` + least + `,"changefeed_memory_bytes":1000}`:                   "changefeed_memory_bytes is 1000: want 1048576 to",
 		`{` + least + `,"max_keys":0}`:                                     "max_keys is 0",
 		`{"server_conf":{` + least + `},"other":1}`:                        "keys beside server_conf: other",
 		`{"cluster_id":"a b"}`:                                             `cluster id "a b"`,

@@ -60,6 +60,7 @@ func (c *Config) Validate() error {
 	between("max_event_bytes", int64(c.MaxEventBytes), 2*int64(c.MaxValueBytes), 256<<20)
 	between("max_bit_offset", c.MaxBitOffset, 7, 8*int64(c.MaxValueBytes)-1)
 	between("max_scan_job", int64(c.MaxScanJob), 1, 100_000)
+	between("changefeed_memory_bytes", c.ChangefeedMemoryBytes, 1<<20, most)
 	between("max_keys", int64(c.MaxKeys), 1, 1_000_000_000)
 	return errors.Join(append(errs, c.validatePorts()...)...)
 }
