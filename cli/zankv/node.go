@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/zankv/zankv/cdc/changefeed/sinks"
 	"github.com/zankv/zankv/cluster/datanode"
 	"github.com/zankv/zankv/cluster/datanode/config"
 	"github.com/zankv/zankv/cluster/engine"
@@ -68,6 +69,7 @@ func runNode(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	known := sinks.All(conf.ClusterID, log)
 	node, err := datanode.Open(c.Context, datanode.Options{
 		ClusterID: conf.ClusterID, DataDir: conf.DataDir, Advertise: advertise, Tags: conf.Tags, Version: version,
 		Listeners: listeners, Meta: store, Logger: log, EngineName: rocks.Library(), OpenEngine: opener(shared, conf),
@@ -77,6 +79,10 @@ func runNode(c *cli.Context) (err error) {
 			ConsumerAge: time.Duration(conf.WALConsumerSeconds) * time.Second, MaxBytes: conf.WALConsumerBytes,
 		},
 		Limits: conf.Limits(), MaxScanJobs: conf.MaxScanJob,
+		Changefeeds: datanode.Changefeeds{
+			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
+			MemoryBytes: conf.ChangefeedMemoryBytes, Off: !conf.RunChangefeeds,
+		},
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/zankv/zankv/cdc/changefeed/sinks"
 	"github.com/zankv/zankv/cluster/datanode"
 	"github.com/zankv/zankv/cluster/engine"
 	"github.com/zankv/zankv/cluster/engine/rocks"
@@ -50,6 +51,7 @@ type Options struct {
 	Logger                              *slog.Logger
 	RowCacheBytes                       int
 	BlockCacheBytes, MemtableTotalBytes uint64
+	ChangefeedMemoryBytes               int64 // of each node; 0: 256 MiB
 }
 
 // Cluster is a running cluster.
@@ -123,10 +125,15 @@ func (c *Cluster) startNode(ctx, running context.Context, i int) error {
 		return err
 	}
 	c.metas = append(c.metas, store)
+	known := sinks.All(c.opts.ClusterID, c.opts.Logger)
 	node, err := datanode.Open(ctx, datanode.Options{
 		ClusterID: c.opts.ClusterID, DataDir: filepath.Join(c.opts.DataDir, "node"+strconv.Itoa(i)), Advertise: "127.0.0.1",
 		Version: c.opts.Version, Listeners: listeners, Meta: store, Logger: c.opts.Logger.With("node", i),
 		OpenEngine: c.openEngine, EngineName: rocks.Library(), RowCacheBytes: c.opts.RowCacheBytes,
+		Changefeeds: datanode.Changefeeds{
+			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
+			MemoryBytes: c.opts.ChangefeedMemoryBytes,
+		},
 	})
 	if err != nil {
 		return err

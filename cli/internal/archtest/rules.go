@@ -11,6 +11,7 @@ var rows = [][]string{
 	{"cluster/local", "cluster/sim"},
 	{"cluster/datanode", "cluster/placedriver"},
 	{"replay"},
+	{"cdc/changefeed/sinks"},
 	{"cdc/changefeed/worker", "cdc/changefeed/admin", "cdc/verify"},
 	{"cdc/kafka", "cdc/archive", "cdc/feed"},
 	{"cluster/resp"},
