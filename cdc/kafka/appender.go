@@ -116,11 +116,13 @@ func (s *stream) write(ctx context.Context, messages []message.Message) error {
 func (s *stream) encode(buf *buffers, messages []message.Message, size int) []byte {
 	body := len(s.request) + batchHeader
 	b := room(buf.encoded, size, s.request)
-	first, latest := ms(messages[0].Time), ms(messages[0].Time)
+	now := time.Now()
+	first := recordTime(&messages[0], now)
+	latest := first
 	for i := range messages {
-		m := &messages[i]
-		latest = max(latest, ms(m.Time))
-		b = s.encoder.append(b, m, ms(m.Time)-first, i, i == len(messages)-1)
+		at := recordTime(&messages[i], now)
+		latest = max(latest, at)
+		b = s.encoder.append(b, &messages[i], first, at, i, i == len(messages)-1)
 	}
 	buf.encoded = b
 	c := CompressNone
@@ -143,8 +145,6 @@ func room(buf []byte, size int, request []byte) []byte {
 	buf = append(buf[:0], request...)
 	return append(buf, make([]byte, batchHeader)...)
 }
-
-func ms(ns int64) int64 { return ns / int64(time.Millisecond) }
 
 // send writes one request until the broker has it, and returns the offset of its first record. Repeats carry the same sequence number: of a batch that
 // the broker has already it only says so.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"strconv"
+	"time"
 
 	"github.com/zankv/zankv/cdc/message"
 )
@@ -94,7 +95,7 @@ const (
 	commonHeaders  = 4
 	closingHeaders = 2
 	// varHeaders bounds the headers that differ between records, names included, each number at its longest.
-	varHeaders = 420
+	varHeaders = 450
 	// varRecord bounds the numbers of a record: its length, times, lengths of key, value and headers.
 	varRecord = 40
 )
@@ -120,19 +121,19 @@ func (e *recordEncoder) bound(m *message.Message) int {
 	return varRecord + len(e.common) + varHeaders + maxReservedKey + len(m.Key) + len(m.Value)
 }
 
-// append writes a message as record number i of a batch; last says that no other follows in it.
-func (e *recordEncoder) append(dst []byte, m *message.Message, delta int64, i int, last bool) []byte {
-	n := commonHeaders + e.own(m)
+// append writes a message as record number i of a batch whose first has time first, in ms; at is the record's own. last says that no other follows.
+func (e *recordEncoder) append(dst []byte, m *message.Message, first, at int64, i int, last bool) []byte {
+	n := commonHeaders + e.own(m, at)
 	if last {
 		e.headers = append(e.headers, e.closing...)
 		n += closingHeaders
 	}
 	prefix, key := e.key(m)
-	return appendRecord(dst, delta, i, prefix, key, m.Value, n, e.common, e.headers)
+	return appendRecord(dst, at-first, i, prefix, key, m.Value, n, e.common, e.headers)
 }
 
-// own writes the headers that are the message's own, and returns how many.
-func (e *recordEncoder) own(m *message.Message) int {
+// own writes the headers that are the message's own, and returns how many. What the value says is repeated only where the value isn't whole.
+func (e *recordEncoder) own(m *message.Message, at int64) int {
 	h := appendHeader(e.headers[:0], HeaderType, string(m.Kind))
 	var text [64]byte
 	h = appendHeader(h, HeaderPosition, m.Position.Append(text[:0]))
@@ -149,9 +150,25 @@ func (e *recordEncoder) own(m *message.Message) int {
 		h = appendHeader(h, HeaderChain, m.Chain.String())
 		n += 2
 	}
+	if m.Total != 0 || m.Value == nil || at != ms(m.Time) {
+		h = appendHeader(h, HeaderTime, strconv.AppendInt(text[:0], m.Time, 10))
+		n++
+	}
 	e.headers = h
 	return n
 }
+
+// farthest is how far a record's time may be from the time of writing. Kafka goes by records' times in deciding what has expired: with the times of old
+// events, read again, it would forget the producer of the batch (producer.id.expiration.ms, 1 day) and with it what fences earlier owners off and what tells
+// a repeat; and delete what nobody has read yet (retention.ms). It refuses times that are an hour ahead.
+const farthest = 30 * time.Minute
+
+// recordTime is the time of a message's record, in ms: the event's, or as near to it as may be.
+func recordTime(m *message.Message, now time.Time) int64 {
+	return min(max(ms(m.Time), now.Add(-farthest).UnixMilli()), now.Add(farthest).UnixMilli())
+}
+
+func ms(ns int64) int64 { return ns / int64(time.Millisecond) }
 
 // key is the record's, in two pieces: on a compacted topic what stands under a key is all that is kept of it.
 func (e *recordEncoder) key(m *message.Message) (prefix string, key []byte) {

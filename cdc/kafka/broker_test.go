@@ -145,7 +145,7 @@ func topicOf(t *testing.T) string {
 
 // admin is a client that isn't ours.
 func (b *broker) admin() *kafkago.Client {
-	return &kafkago.Client{Addr: kafkago.TCP(b.addr), Timeout: 20 * time.Second}
+	return &kafkago.Client{Addr: kafkago.TCP(b.addr), Timeout: 20 * time.Second, Transport: &kafkago.Transport{}}
 }
 
 // SharedBroker is where the tests' broker is, for those outside of the package.

@@ -14,6 +14,7 @@ const (
 	HeaderPartTotal    = "part-total"
 	HeaderPrevPosition = "prev-position"
 	HeaderChain        = "chain"
+	HeaderTime         = "time"
 	HeaderChangefeed   = "changefeed"
 	HeaderEpoch        = "epoch"
 )

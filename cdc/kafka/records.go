@@ -169,6 +169,8 @@ func (rec *record) header(name, value []byte) (err error) {
 		m.Prev, err = event.ParsePosition(string(value))
 	case HeaderChain:
 		m.Chain, err = event.ParseChain(string(value))
+	case HeaderTime:
+		m.Time, err = strconv.ParseInt(string(value), 10, 64)
 	case HeaderChangefeed:
 		rec.changefeed = string(value)
 	case HeaderEpoch:
