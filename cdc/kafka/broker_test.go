@@ -39,7 +39,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if shared, err = newBroker(dir, "", "offsets.retention.minutes=60\n"); err == nil {
+	if shared, err = newBroker(dir, "", "log.cleaner.backoff.ms=100\n"); err == nil {
 		err = shared.start()
 	}
 	if err != nil {

@@ -75,8 +75,8 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	if err != nil {
 		return nil, err
 	}
-	w, err := message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: message.Tail{Last: last}, Tombstones: s.tombstones(a),
-		BatchBytes: writerBatch})
+	w, err := message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: message.Tail{Last: last}, Rewind: t.Rewind,
+		Tombstones: s.tombstones(a), BatchBytes: writerBatch})
 	if err != nil {
 		return nil, problem(err, "partition %d of topic %s: going on after its end", t.Partition, a.topic)
 	}
@@ -126,8 +126,8 @@ func (s *Sink) open(ctx context.Context, t changefeed.Target) (*stream, message.
 	return a, last.last, nil
 }
 
-// minRoom is the least that must be left for key and value.
-const minRoom = 512
+// minRoom is the least that must be left for key and value: a writer makes no smaller messages.
+const minRoom = message.MinMaxBytes
 
 // learn notes that the broker didn't take a record batch that it should have taken.
 func (s *Sink) learn(limit int) { s.learned.Store(int64(limit)) }
