@@ -290,7 +290,7 @@ func TestChangefeedShown(t *testing.T) {
 			t.Errorf("metrics lack %s:\n%s", want, lines(metrics, "zankv_changefeed_"))
 		}
 	}
-	info := redis(t, n, "INFO", "cdc")
+	info := ask(t, n, "INFO", "cdc")
 	if !strings.HasPrefix(info, "# CDC\r\n") || !strings.Contains(info, "changefeed_f_default-1:state=normal,position=") || !strings.Contains(info, "changefeed_partitions_run:2") {
 		t.Errorf("INFO says\n%s", info)
 	}

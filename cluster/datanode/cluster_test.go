@@ -131,8 +131,8 @@ func (c *testCluster) leads(number uint32) (leader, follower *testNode) {
 	return nil, nil
 }
 
-// redis sends a command to a node's shared port and returns the first line of its answer, and with a bulk string its text.
-func redis(t *testing.T, n *testNode, args ...string) string {
+// ask sends a command to a node's shared port and returns the first line of its answer, and with a bulk string its text.
+func ask(t *testing.T, n *testNode, args ...string) string {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", n.redis, limit)
 	if err != nil {
@@ -169,7 +169,7 @@ func redis(t *testing.T, n *testNode, args ...string) string {
 func (c *testCluster) fill(n *testNode, from, to int) {
 	c.t.Helper()
 	for i := from; i < to; i++ {
-		if got := redis(c.t, n, "SET", fmt.Sprintf("default:t:%d", i), strconv.Itoa(i)); got != "+OK" {
+		if got := ask(c.t, n, "SET", fmt.Sprintf("default:t:%d", i), strconv.Itoa(i)); got != "+OK" {
 			c.t.Fatalf("set %d: %s", i, got)
 		}
 	}

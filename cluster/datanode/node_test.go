@@ -78,13 +78,6 @@ func newCell(t *testing.T, size int, tune func(*Options)) *cell {
 	return c
 }
 
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	return l
-}
-
 // addresses are where the nodes serve the feed.
 func (c *cell) addresses() (all []string) {
 	for _, o := range c.opts {
