@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
 	"github.com/zankv/zankv/cdc/feed/feedtest"
 )
@@ -47,4 +48,52 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// endless gives the same rows again and again, as often as it is told.
+type endless struct {
+	rows  []event.Mutation
+	times int
+}
+
+func (e *endless) Cut() feed.Cut {
+	return feed.Cut{Applied: event.Position{Term: 1, Index: 1}, Names: event.Names{"", "dc-a"}}
+}
+func (e *endless) Close() {}
+func (e *endless) Next() ([]event.Mutation, error) {
+	if e.times--; e.times < 0 {
+		return nil, io.EOF
+	}
+	return e.rows, nil
+}
+
+// BenchmarkSnapshot reads rows of strings of 128 bytes over a socket, checked: one operation is one row.
+func BenchmarkSnapshot(b *testing.B) {
+	const per = 1000 // about 256 KiB, as memory counts them
+	e := &endless{times: (b.N + per - 1) / per}
+	for i := range per {
+		v := event.Version{Time: int64(i + 1), Cluster: 1}
+		e.rows = append(e.rows, event.Mutation{
+			Op: event.OpSet, Type: event.TypeString, Key: fmt.Appendf(nil, "key:%012d", i), Value: make([]byte, 128), Version: v, Floor: v, ExpiryVersion: v,
+		})
+	}
+	c := feedtest.NewCell(b, feedtest.NewHistory(), 1)
+	serveState(b, c, feed.Options{}, func(feed.StateReader) feed.StateReader { return e })
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime(b)
+	r, err := feed.OpenSnapshot(b.Context(), feed.SnapshotConfig{Nodes: c.Addresses(), Namespace: "default", Partition: 3})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		if _, _, err := r.Next(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/row")
 }

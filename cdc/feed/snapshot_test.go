@@ -364,7 +364,7 @@ type onlyNode struct {
 func (o *onlyNode) Source(string, uint32) (feed.Source, error) { return o.src, nil }
 
 // serveState serves a cell's first replica with states that are wrapped, at another address.
-func serveState(t *testing.T, c *feedtest.Cell, opts feed.Options, wrap func(feed.StateReader) feed.StateReader) (string, *feed.Server) {
+func serveState(t testing.TB, c *feedtest.Cell, opts feed.Options, wrap func(feed.StateReader) feed.StateReader) (string, *feed.Server) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

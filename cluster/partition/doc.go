@@ -19,6 +19,8 @@
 //  6. A replica evaluates, and reads, only in a term of its own of which it has applied an entry.
 //  7. A transaction is one event and one group, or nothing. A blocking command waits in no batch, and is served in the event that fills its key.
 //  8. Rows, applied position and clocks are one write (cluster/store).
+//  9. A state that is read as a whole is of one position, and keeps neither an installation nor closing waiting.
+//  10. The log keeps what a registered consumer hasn't read up to the limits, and says how far they are; a consumer moves back only on demand.
 //
 // # Concurrency
 //

@@ -3,7 +3,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -241,4 +243,65 @@ func BenchmarkCleanRocks(b *testing.B) {
 		b.ReportMetric(float64(time.Since(start).Nanoseconds())/n, "ns/row")
 		b.ReportMetric(float64(slices), "slices")
 	}
+}
+
+// BenchmarkRowsRocks reads a state as rows: one operation is a string of 128 bytes, or a field of 64 of one large hash.
+func BenchmarkRowsRocks(b *testing.B) {
+	for _, kind := range []string{"strings", "hash"} {
+		b.Run(kind, func(b *testing.B) {
+			const n = 200_000
+			s := openStore(b, rocksEngine(b), nil)
+			if kind == "hash" {
+				collect(b, s, event.OpHSet, "h", n)
+			} else {
+				fillStrings(b, s, n)
+			}
+			snap := s.Snapshot()
+			defer snap.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			size, held := 0, 0
+			for left := b.N; left > 0; {
+				r, err := snap.Rows(nil)
+				must(b, err)
+				for {
+					rows, err := r.Next()
+					if errors.Is(err, io.EOF) || left <= 0 {
+						break
+					}
+					must(b, err)
+					for i := range rows {
+						left -= max(1, len(rows[i].Elements))
+					}
+					size += r.size
+					held = max(held, cap(r.arena))
+				}
+				r.Close()
+			}
+			b.ReportMetric(float64(size)/1e6/b.Elapsed().Seconds(), "MB/s")
+			b.ReportMetric(float64(held), "arena-bytes")
+		})
+	}
+}
+
+func fillStrings(b *testing.B, s *Store, n int) {
+	b.Helper()
+	a := s.NewApply()
+	for i := 0; i < n; i += 1000 {
+		at := s.State().Applied.Index + 1
+		ev := &event.Event{Term: 1, Time: int64(i + 1)}
+		if i == 0 {
+			ev.Clusters = []event.ClusterName{{Number: 1, ID: "dc-a"}}
+		}
+		for j := range 1000 {
+			v := event.Version{Time: int64(i + j + 1), Cluster: 1}
+			ev.Mutations = append(ev.Mutations, event.Mutation{
+				Op: event.OpSet, Type: event.TypeString, Key: fmt.Appendf(nil, "key:%012d", i+j), Value: make([]byte, 128), Version: v, Floor: v, ExpiryVersion: v,
+			})
+		}
+		must(b, a.Event(event.Position{Term: 1, Index: at}, ev))
+		must(b, a.Commit())
+	}
+	_, err := s.Flush()
+	must(b, err)
 }
