@@ -283,6 +283,8 @@ func (n *Node) setConsumer(w http.ResponseWriter, req *http.Request) {
 	switch err := r.SetConsumer(req.Context(), id, position); {
 	case errors.Is(err, partition.ErrNotLeader):
 		refuse(w, http.StatusMisdirectedRequest, err)
+	case errors.Is(err, partition.ErrAhead):
+		refuse(w, http.StatusBadRequest, err)
 	case errors.Is(err, partition.ErrConsumers):
 		refuse(w, http.StatusConflict, err)
 	case err != nil:

@@ -25,13 +25,14 @@ var (
 const maxConsumers = 256
 
 // SetConsumer registers a consumer of the feed, or moves it, whatever was there before: the log keeps what comes after its position, on every
-// replica, as far as the limits allow (Retention). The zero position removes it.
+// replica, as far as the limits allow (Retention). The zero position removes it; one beyond the log is refused with ErrAhead: whoever has read so
+// far read something else.
 func (r *Replica) SetConsumer(ctx context.Context, id string, position event.Position) error {
 	return r.changeConsumer(ctx, id, func(a answer) error { return r.proposeConsumer(a, id, position) })
 }
 
 // MoveConsumer is SetConsumer for a position that may come late or say nothing new: it leaves a consumer that stands at or above the position, and one
-// that would pass no event. A position beyond the log is refused with ErrAhead: whoever has read so far read something else.
+// that would pass no event.
 func (r *Replica) MoveConsumer(ctx context.Context, id string, position event.Position) error {
 	return r.changeConsumer(ctx, id, func(a answer) error { return r.moveConsumer(a, id, position) })
 }
@@ -79,9 +80,6 @@ type consumerMove struct {
 // moveConsumer proposes a move that gains something. One that doesn't hangs on the move before it, if that is still under way: its sender may rely
 // on where the consumer is said to stand.
 func (r *Replica) moveConsumer(a answer, id string, position event.Position) error {
-	if last := r.log.LastIndex(); position.Index > last {
-		return fmt.Errorf("%w %s: it ends with index %d", ErrAhead, position, last)
-	}
 	at, moving := r.moves[id]
 	if !moving {
 		stands, err := r.consumerAt(id)
@@ -129,6 +127,9 @@ func (r *Replica) consumerAt(id string) (event.Position, error) {
 func (r *Replica) proposeConsumer(a answer, id string, position event.Position) error {
 	change := event.OwnChange{Kind: event.OwnConsumer, ID: []byte(id)}
 	if !position.IsZero() {
+		if last := r.log.LastIndex(); position.Index > last {
+			return fmt.Errorf("%w %s: it ends with index %d", ErrAhead, position, last)
+		}
 		if err := r.admitConsumer(id); err != nil {
 			return err
 		}

@@ -78,8 +78,10 @@ func TestMoveConsumer(t *testing.T) {
 	move("past an event", m.applied(), m.applied(), 1)
 	beyond := m.applied()
 	beyond.Index++
-	if err := m.replica.MoveConsumer(ctx, "kafka", beyond); !errors.Is(err, ErrAhead) {
-		t.Errorf("beyond the log: %v, want ErrAhead", err)
+	for _, set := range []func(context.Context, string, event.Position) error{m.replica.MoveConsumer, m.replica.SetConsumer} {
+		if err := set(ctx, "kafka", beyond); !errors.Is(err, ErrAhead) {
+			t.Errorf("beyond the log: %v, want ErrAhead", err)
+		}
 	}
 	must(t, m.replica.SetConsumer(ctx, "kafka", at[0]))
 	if got, _ := m.stands("kafka"); got != at[0] {

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zankv/zankv/wal"
@@ -40,8 +41,9 @@ const (
 	retainEvery = 5 * time.Second
 	// flushBytes of entries that are applied and not flushed make a flush due: a restart replays about as much.
 	flushBytes = 48 << 20
-	// outlinePoints is how finely age and size are judged.
-	outlinePoints = 64
+	// outlinePoints is how finely age and size are judged: a consumer that is told of a headroom can rely on it but for a 32nd of the limit, also when
+	// much more than the limit came since the log was last looked at.
+	outlinePoints = 256
 )
 
 // retain truncates the log up to where nobody is to be served from it any more, and flushes the store when the log waits for that.
@@ -58,7 +60,31 @@ func (r *Replica) retain(now time.Time) error {
 	if err != nil || index < stats.First {
 		return err
 	}
-	return r.truncate(index)
+	held, err := r.heldPositions()
+	if err != nil {
+		return err
+	}
+	if err := r.truncate(index); err != nil || len(held) == 0 {
+		return err
+	}
+	return r.tellLost(slices.Min(held))
+}
+
+// tellLost says which consumers have lost their place, of which the one furthest behind had read up to an index before the log was truncated.
+func (r *Replica) tellLost(furthest uint64) error {
+	base, err := r.logBase()
+	if err != nil || base.Index <= furthest {
+		return err
+	}
+	all, err := r.consumers()
+	for _, c := range all {
+		if c.Position.Index >= furthest && c.Position.Index < base.Index {
+			r.opts.Logger.Warn("a consumer lost its place in the log: it has to read a snapshot; raise wal_consumer_bytes, wal_consumer_seconds or "+
+				"wal_max_disk_bytes, or remove the consumer if it is gone",
+				"partition", r.name, "consumer", c.ID, "position", c.Position.String(), "oldest", base.String(), "leading", r.Leading())
+		}
+	}
+	return err
 }
 
 func (r *Replica) retainIndex(now time.Time, stats wal.GroupStats) (uint64, error) {

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,57 @@ func TestSilentConsumerLosesItsPlace(t *testing.T) {
 	must(t, m.replica.MoveConsumer(t.Context(), "kafka", end))
 	if _, k := m.holding(); k.Lost || k.Position != end || k.LagEntries != 0 {
 		t.Errorf("moved on: %+v", k)
+	}
+}
+
+// What a consumer is told it has left, it has, but for a 32nd of the limit; and one that is told that nothing is left loses its place soon.
+func TestHeadroomIsKept(t *testing.T) {
+	const limit = 6 << 20
+	var lines strings.Builder
+	c := newCluster(t, 1, func(o *Options) {
+		o.Retention = Retention{Age: time.Nanosecond, Bytes: 1, MaxBytes: limit}
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	})
+	r, m := seeded(t), c.leader()
+	c.do("set", "k", "")
+	lost := 0
+	for lost < 4 {
+		must(t, m.replica.MoveConsumer(t.Context(), "kafka", m.applied()))
+		at := m.applied()
+		before, written, over := int64(limit), int64(0), 0
+		for {
+			_, k := m.holding()
+			if k.Lost {
+				if before-written > limit/32 {
+					t.Errorf("lost with %d bytes written, %d were left", written, before)
+				}
+				break
+			}
+			if k.HeadroomBytes < -limit/4 {
+				t.Fatalf("not lost yet: %+v", k)
+			}
+			if k.HeadroomBytes < limit/2 && over == 0 {
+				over++
+				must(t, m.replica.do(t.Context(), func() {
+					if m.replica.FirstIndex() > at.Index+1 {
+						t.Errorf("half is left, and the log begins with %d, after %s", m.replica.FirstIndex(), at)
+					}
+				}))
+			}
+			before, written = k.HeadroomBytes, 0
+			for range 1 + r.IntN(4) {
+				n := 1 + r.IntN(100<<10)
+				c.do("set", "k", strings.Repeat("x", n))
+				written += int64(n)
+			}
+			must(t, m.replica.Flush())
+			m.look()
+		}
+		lost++
+	}
+	must(t, m.replica.do(t.Context(), func() {}))
+	if n := strings.Count(lines.String(), "a consumer lost its place"); n != lost {
+		t.Errorf("it was said %d times, want %d:\n%s", n, lost, lines.String())
 	}
 }
 
