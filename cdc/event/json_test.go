@@ -297,38 +297,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	for _, line := range newStream(1, 40).lines() {
-		f.Add(line)
-	}
-	f.Fuzz(func(t *testing.T, line []byte) {
-		var p Parser
-		var l Line
-		if p.Parse(line, &l) != nil {
-			return
-		}
-		// What was read shows as a line that reads the same.
-		ev := &Event{Time: l.Time, Mutations: make([]Mutation, min(l.Of, 100))}
-		if l.Seq >= uint32(len(ev.Mutations)) {
-			return
-		}
-		ev.Mutations[l.Seq] = l.Mutation
-		var scratch Scratch
-		d := DigestOf(&l.Mutation, p.Names, &scratch)
-		again := AppendJSON(nil, &l.Stamp, ev, int(l.Seq), p.Names)
-		var p2 Parser
-		var l2 Line
-		if err := p2.Parse(again, &l2); err != nil {
-			t.Fatalf("%v for %s, from %s", err, again, line)
-		}
-		if d2 := DigestOf(&l2.Mutation, p2.Names, &scratch); d2 != d {
-			t.Fatalf("%s reads otherwise than %s", again, line)
-		}
-		var fold Fold
-		fold.Apply(&l2.Mutation)
-	})
-}
-
 func BenchmarkJSON(b *testing.B) {
 	ev := benchEvent(1)
 	st := Stamp{Cluster: "local", Namespace: "default", Position: Position{2, 100041}, Prev: Position{2, 100040}}

@@ -382,6 +382,9 @@ func (p *Parser) version(text []byte) (Version, error) {
 }
 
 func (p *Parser) number(id []byte) (ClusterNumber, error) {
+	if len(id) == 0 {
+		return 0, errors.New("a cluster without an id")
+	}
 	if len(p.Names) > maxClusters {
 		return 0, fmt.Errorf("more than %d cluster ids", maxClusters)
 	}

@@ -34,7 +34,7 @@ func (v *Validator) beginSnapshot(l *Line) error {
 	}
 	begun := snapshotCheck{open: true, stamp: l.Stamp, time: l.Time, rolling: rolling, end: rolling}
 	s := &v.snapshot
-	if s.open && !s.tail && s.stamp == l.Stamp && s.time == l.Time && s.rows == 0 && !v.AllowReplays {
+	if s.open && s.stamp == l.Stamp && s.time == l.Time && !v.AllowReplays {
 		return violation(Unique, at, "a snapshot's begin came twice")
 	}
 	if s.open && last.Compare(s.stamp.Prev) > 0 {
