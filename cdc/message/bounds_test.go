@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -151,5 +152,52 @@ func TestLargeValuesTakeTurns(t *testing.T) {
 		if budget.Used() != 0 {
 			t.Errorf("%d bytes are used at the end", budget.Used())
 		}
+	})
+}
+
+// Lines of any size beside the share's limit pass: none waits for room that nobody is going to give back.
+func TestLinesOfAnySizePass(t *testing.T) {
+	for _, max := range []int{2 << 10, 40 << 10, 1 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHistory(21)
+			for i := range 150 {
+				size := 500 * (1 + h.r.IntN(150))
+				if i%3 == 0 {
+					size = 20 << 10
+				}
+				value := bytes.Repeat([]byte("\x01a"[i%2:]), size)
+				h.add(event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("s"), Value: value})
+			}
+			tg := target(changefeed.Spec{})
+			tg.Budget = changefeed.NewBudget(256 << 10)
+			other := tg.Budget.Join()
+			sink := &memory{max: max}
+			w := open(t, Options{Target: tg, Appender: sink, BatchBytes: 40 << 10})
+			h.write(t, w)
+			other.Leave()
+			shut(t, w)
+			check(t, lines(t, sink.messages))
+		})
+	}
+}
+
+// A line that takes all of the share leaves none for the messages that it makes: they pass all the same.
+func TestALineThatTakesAllOfTheShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(22)
+		tg := target(changefeed.Spec{})
+		tg.Budget = changefeed.NewBudget(256 << 10)
+		sink := &memory{max: 2 << 10}
+		w := open(t, Options{Target: tg, Appender: sink})
+		m := event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("s"), Command: "set"}
+		for step := 512; step > 0; step /= 8 {
+			for w.estimate(&m)+int64(len(m.Key)+2*step) < w.share.Limit() {
+				m.Value = append(m.Value, bytes.Repeat([]byte("v"), step)...)
+			}
+		}
+		h.add(m)
+		h.write(t, w)
+		shut(t, w)
+		check(t, lines(t, sink.messages))
 	})
 }

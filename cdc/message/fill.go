@@ -28,8 +28,8 @@ func (w *Writer) room(ctx context.Context, need, size int64) error {
 			return nil
 		case w.pay(b, max(missing, payStep)) || w.pay(b, missing):
 			return nil
-		case len(b.Messages) == 0 && w.share.Held() == b.paid:
-			w.overpay(b, missing) // it is all that the writer holds: the share became smaller
+		case len(b.Messages) == 0 && w.idle():
+			w.overpay(b, missing) // nothing will be given back: a line takes all of the share, or that became smaller
 			return nil
 		}
 		if err := w.makeRoom(ctx); err != nil {
@@ -116,6 +116,10 @@ func (w *Writer) takeLarge(ctx context.Context, n int64) (*large, error) {
 	l := new(large)
 	l.refs.Store(1)
 	for n <= w.share.Limit() {
+		if b := w.cur; b != nil && len(b.Messages) == 0 {
+			w.give(b.paid)
+			b.paid = 0
+		}
 		if w.share.TryTake(n) {
 			w.meter.Buffered.Add(n)
 			l.shared = n

@@ -147,6 +147,13 @@ func (w *Writer) takeBack() *batch {
 	return b
 }
 
+// idle says whether the sender has nothing to do.
+func (w *Writer) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.mu.queue) == 0 && !w.mu.busy
+}
+
 // waitStep is how often a wait under way is added to the meter.
 const waitStep = 100 * time.Millisecond
 
