@@ -6,6 +6,9 @@
 // chain. One line of JSON shows one mutation so stamped (AppendJSON), and can be read back (Parser). A Validator checks a stream against the
 // feed's promises, a Fold makes the state of it.
 //
+// Lines of other kinds (LineKind) say what a stream of lines leaves out or has beside: digests of filtered mutations, heartbeats, and snapshots of the
+// state for when the place in the log was lost. Debezium's envelope (AppendDebezium) is another form of a change's line with the same content.
+//
 // What a mutation of a collection says twice, once for followers and once for readers outside: the logged form has for each element what the
 // projection needs to write rows without reading (list places, scores that were, what was there); the JSON has what the change means (items pushed, how
 // many were popped, at which index). Both fold to the same content.
@@ -20,8 +23,8 @@
 //     It can be computed from the lines alone.
 //  4. Reading a line back loses nothing of what it shows; a line with a field that is unknown, missing or double isn't read, nor one that
 //     names an element twice.
-//  5. Of a stream with one event, or one line, lost, doubled, moved or altered a Validator refuses some event at or after the place, unless
-//     what is lost is the end.
+//  5. Of a stream with one event, or one line of any kind and format, lost, doubled, moved or altered a Validator refuses some event at or after the
+//     place, unless what is lost is the end, a heartbeat, or a part of a snapshot that was given up and begun anew.
 //  6. The fold of the logged form is the state, versions and counts included; the fold of the lines has the same content.
 //  7. An entry is an event of the feed exactly if InFeed says so: evaluated in its own term, with at least one mutation.
 //
