@@ -54,6 +54,7 @@ func (b *batch) free() {
 		return
 	}
 	clear(b.larges)
+	clear(b.Messages) // or they would keep large values alive
 	*b = batch{Batch: Batch{Messages: b.Messages[:0]}, arena: b.arena[:0], spans: b.spans[:0], larges: b.larges[:0]}
 	batches.Put(b)
 }
