@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -26,6 +27,7 @@ type world struct {
 	reg    *registry
 	source *source
 	sink   *recorder
+	opener OpenSink // of the sink
 	spec   changefeed.Spec
 	whole  *feedtest.Replica // of the first log, never truncated
 }
@@ -33,6 +35,7 @@ type world struct {
 // newWorld has partitions with empty logs, and the changefeed "f" defined but for Create.
 func newWorld(t *testing.T, partitions int) *world {
 	w := &world{t: t, store: memmeta.New(), sink: newRecorder()}
+	w.opener = w.sink.open
 	w.reg = &registry{Registry: w.store.Changefeeds()}
 	w.source = &source{head: changefeed.Head{HeadroomBytes: -1, BytesPerEntry: 100}}
 	for range partitions {
@@ -71,7 +74,7 @@ type process struct {
 
 func (w *world) start(name string, change ...func(*Options)) *process {
 	w.t.Helper()
-	o := Options{Registry: w.reg, Source: w.source, Process: name, Sinks: map[string]OpenSink{"rec": w.sink.open}}
+	o := Options{Registry: w.reg, Source: w.source, Process: name, Sinks: map[string]OpenSink{"rec": w.opener}}
 	if os.Getenv("WORKER_LOG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("process", name)
 	}
@@ -356,7 +359,11 @@ func (s *source) Open(_ context.Context, _ string, partition uint32, at changefe
 	if err != nil {
 		return nil, err
 	}
-	return &stream{s: s, log: log, local: l, last: event.Stamp{Position: at.After, Chain: at.Chain}}, nil
+	return &stream{s: s, log: log, local: l, last: stampOf(at.After, at.Chain)}, nil
+}
+
+func stampOf(p event.Position, c event.Chain) event.Stamp {
+	return event.Stamp{Cluster: "dc-a", Namespace: "default", Partition: 3, Position: p, Chain: c}
 }
 
 type stream struct {
@@ -430,7 +437,7 @@ func (s *source) Snapshot(_ context.Context, _ string, partition uint32, atLeast
 		return nil, errors.Join(err, errors.New("not that far"))
 	}
 	s.set(func() { s.snapshots++ })
-	return &rows{base: event.Stamp{Position: st.Head.LastEvent, Chain: st.Head.Chain}, left: 3, pause: s.slowRows}, nil
+	return &rows{base: stampOf(st.Head.LastEvent, st.Head.Chain), left: 3, pause: s.slowRows}, nil
 }
 
 type rows struct {
@@ -453,5 +460,8 @@ func (r *rows) Next(ctx context.Context) (*event.Event, event.Names, error) {
 	if r.left--; r.left < 0 {
 		return nil, nil, io.EOF
 	}
-	return &event.Event{Mutations: make([]event.Mutation, 1)}, nil, nil
+	v := event.Version{Time: 1, Cluster: 1}
+	return &event.Event{Mutations: []event.Mutation{
+		{Op: event.OpSet, Type: event.TypeString, Key: fmt.Append(nil, r.left), Value: []byte("v"), Version: v, Floor: v, ExpiryVersion: v},
+	}}, event.Names{"", "dc-a"}, nil
 }
