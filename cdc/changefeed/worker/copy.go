@@ -216,7 +216,7 @@ func (a *attempt) snapshot() error {
 	base := *borrowed
 	if !base.Position.IsZero() {
 		// Reading may take longer than the log is kept. The place before it is lost anyway.
-		w.hold(a.read, base.Position)
+		w.hold(a.read, base.Position, base.Chain)
 	}
 	if err := a.writer.BeginSnapshot(a.write, &base, at); err != nil {
 		return ended(a.write, asError(err))

@@ -48,7 +48,7 @@ func (w *worker) saveDue(p *changefeed.Progress, now time.Time) bool {
 	switch {
 	case k.savedAt.IsZero(), p.State != k.saved.State, p.State == changefeed.Warning && p.Trouble.Code != k.saved.Trouble.Code, p.Forced != k.saved.Forced:
 		return true
-	case p.Position != k.saved.Position && w.track.lastEvent().Compare(k.saved.Position) > 0, p.Figures.LagEntries > 0 && p.Figures.LagSeconds > 0:
+	case p.Chain != k.saved.Chain, p.Figures.LagEntries > 0 && p.Figures.LagSeconds > 0:
 		return since >= w.o.SaveEvery
 	}
 	return since >= w.o.RestEvery
@@ -65,7 +65,7 @@ func (w *worker) save(ctx context.Context, p *changefeed.Progress) error {
 	w.mu.Lock()
 	w.mu.health.registry = err
 	if err == nil {
-		w.mu.saved = p.Position
+		w.mu.saved, w.mu.savedChain = p.Position, p.Chain
 	}
 	w.mu.Unlock()
 	switch {

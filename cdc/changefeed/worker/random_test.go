@@ -26,7 +26,7 @@ type chaos struct {
 // has each event once and in order, and no checkpoint was ever ahead of it.
 func TestRandomDeaths(t *testing.T) {
 	first := rand.Uint64N(1 << 32)
-	for i := range uint64(40) {
+	for i := range uint64(20) {
 		seed := first + i
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runChaos(t, seed) })

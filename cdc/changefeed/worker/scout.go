@@ -21,8 +21,8 @@ func (w *worker) scout(ctx context.Context) {
 		}
 		w.look(ctx)
 		last := w.track.lastEvent()
-		if p, due := w.holdDue(last); due {
-			w.hold(ctx, p)
+		if p, chain, due := w.holdDue(); due {
+			w.hold(ctx, p, chain)
 		}
 		every := w.o.HeadEvery
 		if last == before && w.live.Load().Figures.LagEntries == 0 {
@@ -34,11 +34,12 @@ func (w *worker) scout(ctx context.Context) {
 }
 
 // holdDue says what the log may give up, if that is more than it was told. Telling costs an entry of the log, which a partition at rest must not get
-// because of itself: so an event has to lie between.
-func (w *worker) holdDue(last event.Position) (event.Position, bool) {
+// because of itself: so an event has to lie between, by which the chain is another one.
+func (w *worker) holdDue() (event.Position, event.Chain, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.mu.saved, w.mu.saved.Compare(w.mu.held) > 0 && (w.mu.held.IsZero() || last.Compare(w.mu.held) > 0)
+	saved, chain := w.mu.saved, w.mu.savedChain
+	return saved, chain, saved.Compare(w.mu.held) > 0 && (w.mu.held.IsZero() || chain != w.mu.heldChain)
 }
 
 func (w *worker) look(ctx context.Context) {
@@ -55,7 +56,7 @@ func (w *worker) look(ctx context.Context) {
 }
 
 // hold has the log keep what comes after a position. If that fails the next round tries again.
-func (w *worker) hold(ctx context.Context, p event.Position) {
+func (w *worker) hold(ctx context.Context, p event.Position, chain event.Chain) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := w.o.Source.Hold(ctx, w.spec.Namespace, w.partition, changefeed.ConsumerID(w.spec.ID), p); err != nil {
@@ -65,7 +66,7 @@ func (w *worker) hold(ctx context.Context, p event.Position) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p.Compare(w.mu.held) > 0 {
-		w.mu.held = p
+		w.mu.held, w.mu.heldChain = p, chain
 	}
 }
 

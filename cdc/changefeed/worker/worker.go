@@ -60,8 +60,9 @@ type worker struct {
 		head     changefeed.Head
 		headAt   time.Time // zero: not known
 		opened   time.Time // when the writer was
-		saved    event.Position
-		held     event.Position // what the log was told to keep after
+		// saved is the position that was saved last, held what the log was told to keep after, each with the chain there.
+		saved, held           event.Position
+		savedChain, heldChain event.Chain
 		// stale is what a writer said to have durably when it was to begin anew before that: of what it is given that is no news.
 		stale changefeed.Reached
 	}
