@@ -146,7 +146,7 @@ func (f *Filter) validate() error {
 	}
 	for _, origin := range f.Origins {
 		if strings.TrimPrefix(origin, "!") == "" {
-			return fmt.Errorf("filter: origin %q: want a cluster's id, or one after !", origin)
+			return fmt.Errorf("filter: origin %q: want a cluster's id, or ! and one", origin)
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ type Signs struct {
 
 // Thresholds of a diagnosis.
 const (
-	// hintLag is how many seconds of lag make a hint.
+	// hintLag is how many seconds of lag make a hint; less is nothing, whatever is measured.
 	hintLag = 3
 	// A place is at risk with less headroom than a quarter of the lag, or than riskSeconds at the rate at which a lag of riskLag seconds or more grows.
 	riskSeconds, riskLag = 60, 10
@@ -76,7 +76,7 @@ func lost(s *Signs) *changefeed.Trouble {
 
 func atRisk(s *Signs) *changefeed.Trouble {
 	f := &s.Figures
-	if f.HeadroomBytes < 0 || f.LagBytes == 0 {
+	if f.HeadroomBytes < 0 || f.LagBytes == 0 || f.LagSeconds < hintLag {
 		return nil
 	}
 	left := -1.0

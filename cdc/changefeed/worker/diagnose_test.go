@@ -57,6 +57,7 @@ func TestDiagnose(t *testing.T) {
 		{name: "place at risk by seconds", signs: Signs{LagGrowth: 10 << 20, Figures: behind(func(f *changefeed.Figures) { f.LagBytes, f.HeadroomBytes = 100<<20, 100<<20 })},
 			state: changefeed.Warning, stage: changefeed.StageCompaction, code: changefeed.CodePlaceAtRisk, reason: "in 10s"},
 		{name: "a burst is no risk", signs: Signs{LagGrowth: 10 << 20, Figures: behind(func(f *changefeed.Figures) { f.LagBytes, f.HeadroomBytes, f.LagSeconds = 100<<20, 100<<20, 5 })}},
+		{name: "a full disk is no risk for who is up to date", signs: Signs{Figures: changefeed.Figures{LagBytes: 4096, LagSeconds: 0.1, LagEntries: 3}}},
 		{name: "headroom is not known", signs: Signs{LagGrowth: 10 << 20, Figures: behind(func(f *changefeed.Figures) { f.HeadroomBytes = -1 })}},
 		{name: "sink behind", signs: Signs{Scheme: "kafka", Behind: "the sink ends at 2-5"},
 			state: changefeed.Warning, stage: changefeed.StageBroker, code: changefeed.CodeSinkBehind, reason: "2-5"},

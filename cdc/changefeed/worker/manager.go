@@ -19,6 +19,8 @@ type Manager struct {
 
 	// The rest is Run's goroutine's, but for mu.
 	view       *changefeed.View
+	stale      bool      // something changed since planned
+	planned    time.Time // when view was last compared with what runs
 	slots      map[slotKey]*slot
 	partitions map[string]*namespace
 	done       chan slotKey
@@ -108,7 +110,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		timer.Reset(m.startDue(ctx))
+		timer.Reset(m.next(ctx))
+		m.stale = true
 		select {
 		case view, ok := <-views:
 			if !ok {
@@ -125,10 +128,24 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			continue
 		}
-		m.plan(ctx)
+		if time.Since(m.planned) >= planEvery {
+			m.plan(ctx)
+		}
 	}
 	m.shutdown()
 	return nil
+}
+
+// planEvery is how often views are looked at: each saved checkpoint of the cluster makes one.
+const planEvery = 50 * time.Millisecond
+
+// next claims what is due, and says in what time it has to look again.
+func (m *Manager) next(ctx context.Context) time.Duration {
+	d := m.startDue(ctx)
+	if m.stale {
+		d = min(d, time.Until(m.planned.Add(planEvery)))
+	}
+	return max(d, 0)
 }
 
 // shutdown ends all workers, at once.
@@ -155,6 +172,7 @@ func (m *Manager) shutdown() {
 
 // plan compares what should run with what does.
 func (m *Manager) plan(ctx context.Context) {
+	m.stale, m.planned = false, time.Now()
 	wanted := map[slotKey]*changefeed.Feed{}
 	for id, f := range m.view.Feeds {
 		for n := range m.partitionsOf(ctx, f.Spec.Namespace) {
@@ -236,7 +254,7 @@ func (m *Manager) startDue(ctx context.Context) time.Duration {
 			next = earlier(next, n.askAgain)
 		}
 	}
-	return max(next.Sub(now), 0)
+	return next.Sub(now)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -248,7 +266,12 @@ func earlier(a, b time.Time) time.Time {
 
 // start runs a partition in a goroutine of its own, if it can be claimed.
 func (m *Manager) start(ctx context.Context, key slotKey, s *slot) {
-	spec := m.view.Feeds[key.feed].Spec
+	f := m.view.Feeds[key.feed]
+	if f == nil {
+		delete(m.slots, key)
+		return
+	}
+	spec := f.Spec
 	s.taken, s.stop = true, newHalter(&spec)
 	m.group.Go(func() {
 		m.claimAndRun(ctx, key, &spec, s.stop)

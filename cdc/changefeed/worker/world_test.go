@@ -151,6 +151,7 @@ type registry struct {
 	changefeed.Registry
 	mu    sync.Mutex
 	fail  error // what Save returns
+	claim error // what Claim returns
 	saves []changefeed.Progress
 	// onSave is called before a save.
 	onSave func(partition uint32, p *changefeed.Progress)
@@ -159,6 +160,12 @@ type registry struct {
 }
 
 func (r *registry) Claim(ctx context.Context, id string, partition uint32, process string) (changefeed.Claim, error) {
+	r.mu.Lock()
+	refuse := r.claim
+	r.mu.Unlock()
+	if refuse != nil {
+		return nil, refuse
+	}
 	c, err := r.Registry.Claim(ctx, id, partition, process)
 	if err != nil {
 		return nil, err
@@ -257,6 +264,7 @@ type source struct {
 	fail      error           // what reading gives
 	silent    bool            // reading gives nothing, not even a bookmark
 	unknown   bool
+	deaf      bool // nobody says how many partitions there are
 	holds     []event.Position
 	snapshots int
 	slowRows  time.Duration
@@ -294,6 +302,9 @@ func (s *source) Partitions(context.Context, string) (uint32, error) {
 	defer s.mu.Unlock()
 	if s.unknown {
 		return 0, feed.ErrUnknown
+	}
+	if s.deaf {
+		return 0, errors.New("no node answers")
 	}
 	return uint32(len(s.logs)), nil
 }
