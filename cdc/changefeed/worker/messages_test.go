@@ -54,7 +54,7 @@ func (s *topic) Open(ctx context.Context, t changefeed.Target) (changefeed.Write
 		return nil, fenced
 	}
 	p.epoch = t.Epoch
-	o := message.Options{Target: t, Appender: &topicAppender{s: s, partition: t.Partition, epoch: t.Epoch}, Rewind: t.Rewind}
+	o := message.Options{Target: t, Appender: &topicAppender{s: s, partition: t.Partition, epoch: t.Epoch}}
 	if n := len(p.messages); n > 0 {
 		o.Tail.Last = p.messages[n-1]
 	}
