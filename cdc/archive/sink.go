@@ -80,7 +80,7 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	if err != nil {
 		return nil, err
 	}
-	return message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: last, Rewind: t.Rewind})
+	return message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: last})
 }
 
 func tailMessage(line []byte) (message.Tail, error) {
@@ -139,4 +139,16 @@ func (s *Sink) syncTail(d *folder, end *tail) error {
 		err = errors.Join(f.Sync(), f.Close())
 	}
 	return storage(err, "the end of "+p.name()+" can't be synced")
+}
+
+// Check says what is wrong with a definition of a cluster, without touching a file: a *changefeed.Error, or nil.
+func Check(spec *changefeed.Spec, cluster string) error {
+	s, err := New(spec, Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := s.cfg.Place(Names{Cluster: cluster, Namespace: spec.Namespace, Changefeed: spec.ID}); err != nil {
+		return badConfig(err)
+	}
+	return nil
 }

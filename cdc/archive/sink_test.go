@@ -26,9 +26,15 @@ func TestNewRefuses(t *testing.T) {
 	debezium := specOf("file:///x")
 	debezium.Format = changefeed.Debezium
 	for _, spec := range []*changefeed.Spec{specOf("file:///x?y=z"), specOf("kafka://x"), debezium} {
-		if _, err := New(spec, Options{}); code(err) != changefeed.CodeSinkConfig {
+		if err := Check(spec, "dc-a"); code(err) != changefeed.CodeSinkConfig {
 			t.Errorf("%+v: %v", spec, err)
 		}
+	}
+	if err := Check(specOf("file:///x/{cluster}"), "../y"); code(err) != changefeed.CodeSinkConfig {
+		t.Errorf("a cluster that is no folder's name: %v", err)
+	}
+	if err := Check(specOf("file:///x/{cluster}/{namespace}/{changefeed}"), "dc-a"); err != nil {
+		t.Error(err)
 	}
 }
 
