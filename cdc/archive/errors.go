@@ -37,8 +37,25 @@ func fenced(folder string, mine, other uint64) error {
 		Action: "nothing, if the partition has another owner; if not, another changefeed, of another cluster or an earlier registry, writes into the same folder: give it one of its own"}
 }
 
+// The rest is of reading: an archive is the source then.
+
+// badSource is an archive that can't be what was meant.
+func badSource(err error) error {
+	return &changefeed.Error{Stage: changefeed.StageLogRead, Code: changefeed.CodeDefinition, Final: true, What: err.Error(),
+		Action: "correct the archive's name: file:///folder, or the path of the folder that a file:// changefeed writes to"}
+}
+
+// unread is a file that can't be read. It may be possible later.
+func unread(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return &changefeed.Error{Stage: changefeed.StageLogRead, Code: changefeed.CodeSourceDown, What: "archive: " + what,
+		Action: "look at the archive's disk and its permissions; reading is tried again", Err: err}
+}
+
 // corrupt is an archive that doesn't hold what it should.
 func corrupt(format string, args ...any) error {
-	return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeCorrupt, Final: true, What: "archive: " + fmt.Sprintf(format, args...),
+	return &changefeed.Error{Stage: changefeed.StageLogRead, Code: changefeed.CodeCorrupt, Final: true, What: "archive: " + fmt.Sprintf(format, args...),
 		Action: "run zankv-cdc verify on the archive, and bring the file back from a copy; or begin a new archive"}
 }

@@ -31,7 +31,7 @@ type Reader struct {
 func Open(uri, namespace string, partition uint32, o ReadOptions) (*Reader, error) {
 	above, err := Folder(uri, Names{Cluster: o.Cluster, Namespace: namespace, Changefeed: o.Changefeed})
 	if err != nil {
-		return nil, badConfig(err)
+		return nil, badSource(err)
 	}
 	return open(osFiles{}, filepath.Join(above, folderOf(namespace, partition)))
 }
@@ -84,11 +84,11 @@ func open(fs fileSystem, path string) (*Reader, error) {
 		err = os.ErrNotExist
 	}
 	if err != nil {
-		return nil, storage(err, path+" has no segments that can be read")
+		return nil, unread(err, path+" has no segments that can be read")
 	}
 	end, err := r.folder.findTail(parts)
 	if err != nil {
-		return nil, storage(err, "the end of "+path+" can't be read")
+		return nil, unread(err, "the end of "+path+" can't be read")
 	}
 	r.parts, r.end, r.dropped = end.parts, end.position, end.dropped
 	return r, nil
@@ -148,10 +148,10 @@ func (l *Lines) open() error {
 	p := &l.r.parts[l.next]
 	c, err := l.r.folder.read(p, 0)
 	if notExist(err) {
-		return storage(err, p.name()+" was removed meanwhile, as keep-bytes or keep-age want it: open the archive again")
+		return unread(err, p.name()+" was removed meanwhile, as keep-bytes or keep-age want it: open the archive again")
 	}
 	if err != nil {
-		return storage(err, p.name()+" can't be read in "+l.r.folder.path)
+		return unread(err, p.name()+" can't be read in "+l.r.folder.path)
 	}
 	l.content, l.in, l.at = c, newSplitter(c, 0), Where{File: filepath.Join(l.r.folder.path, p.name())}
 	return nil
@@ -179,7 +179,7 @@ func (l *Lines) Close() error {
 	}
 	err := l.content.Close()
 	l.content = nil
-	return storage(err, l.at.File+" can't be closed")
+	return unread(err, l.at.File+" can't be closed")
 }
 
 // OpenFolder opens the archive in a partition's own folder.

@@ -74,7 +74,8 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	}
 	last, err := tailMessage(end.line)
 	if err != nil {
-		return nil, corrupt("%s: its last line: %v", d.path, err)
+		return nil, &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkDiverged, Final: true, Err: err,
+			What: "archive: the last line of " + d.path + " can't be read", Action: "look with zankv-cdc verify at what the folder holds; or give the changefeed another one"}
 	}
 	a, err := s.begin(d, t.Epoch, end, t.Rewind)
 	if err != nil {

@@ -33,11 +33,11 @@ func lacks(what string) error {
 
 // Events reads the events after a place, each one whole and checked by the chain. It ends with io.EOF at the archive's end: the log goes on after the last
 // one. The errors are *changefeed.Error: CodeLogCompacted if the archive begins after the place, ends before it, or lost its own place in the log;
-// CodeHistory if it has another history; CodeSinkConfig if it was filtered; CodeCorrupt if it isn't what was written.
+// CodeHistory if it has another history; CodeDefinition if it was filtered; CodeCorrupt if it isn't what was written.
 func (r *Reader) Events(ctx context.Context, at changefeed.Place) (changefeed.Stream, error) {
 	begin, err := parsePlace(at)
 	if err != nil {
-		return nil, badConfig(err)
+		return nil, badSource(err)
 	}
 	s := &stream{r: r, place: begin, lines: &Lines{r: r, next: r.find(begin.after)}}
 	if err := s.ahead(ctx); err != nil && err != io.EOF {
@@ -182,7 +182,7 @@ func (s *stream) take() (*changefeed.Item, error) {
 		}
 		return s.heartbeat(l)
 	case event.LineFiltered:
-		return nil, &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkConfig, Final: true,
+		return nil, &changefeed.Error{Stage: changefeed.StageLogRead, Code: changefeed.CodeDefinition, Final: true,
 			What:   fmt.Sprintf("archive: %s: mutations of event %s were left out by a filter: what wasn't archived can't be read from here", s.where, l.Stamp.Position),
 			Action: "name an archive without a filter, or none: then a snapshot of the state takes its place"}
 	default:
@@ -276,7 +276,7 @@ func history(at Where, p event.Position, has, want event.Chain) error {
 	if !has.IsZero() {
 		what += fmt.Sprintf(", here it is %s", has)
 	}
-	return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeHistory, Final: true, What: what,
+	return &changefeed.Error{Stage: changefeed.StageLogRead, Code: changefeed.CodeHistory, Final: true, What: what,
 		Action: "name the archive of this very cluster and namespace, or none: then a snapshot of the state takes its place"}
 }
 
@@ -289,7 +289,6 @@ func (s *stream) heartbeat(l *event.Line) (*changefeed.Item, error) {
 		return nil, corrupt("%s: heartbeat %s names %s as the last event, but that was %s", s.where, l.Stamp.Position, l.Stamp.Prev, s.passed)
 	}
 	s.reached = l.Stamp.Position
-	s.asm.stamp.PrevChain = event.Chain{}
 	s.item = changefeed.Item{Stamp: &s.asm.stamp, Names: s.asm.parser.Names, Position: l.Stamp.Position, Time: l.Time}
 	return &s.item, nil
 }

@@ -152,7 +152,7 @@ func TestEventsRefuse(t *testing.T) {
 		"before the oldest": {short, changefeed.Place{After: s.Units[0].Stamp.Position}, changefeed.CodeLogCompacted},
 		"after the newest":  {whole, changefeed.Place{After: later}, changefeed.CodeLogCompacted},
 		"another history":   {whole, changefeed.Place{After: middle.Position, Chain: other, ChainKnown: true}, changefeed.CodeHistory},
-		"latest":            {whole, changefeed.Place{From: "latest"}, changefeed.CodeSinkConfig},
+		"latest":            {whole, changefeed.Place{From: "latest"}, changefeed.CodeDefinition},
 	} {
 		disk.names[oldest] = gone
 		st, err := c.r.Events(ctx, c.at)
@@ -197,7 +197,7 @@ func TestEventsOfFilteredArchives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(r, changefeed.Place{After: before.Position}); code(err) != changefeed.CodeSinkConfig || !strings.Contains(err.Error(), "filter") {
+	if _, err := read(r, changefeed.Place{After: before.Position}); code(err) != changefeed.CodeDefinition || !strings.Contains(err.Error(), "filter") {
 		t.Errorf("over filtered mutations: %v", err)
 	}
 	if _, err := read(r, changefeed.Place{After: after.Position, Chain: after.Chain, ChainKnown: true}); code(err) != changefeed.CodeLogCompacted {
@@ -229,7 +229,7 @@ func TestEventsThatWereAltered(t *testing.T) {
 	data := disk.names[testFolder+"/"+r.parts[1].name()].data
 	for i := 0; i < len(data); i += 1 + i%5 {
 		data[i] ^= 1
-		if _, err := read(r, changefeed.Place{ChainKnown: true}); code(err) != changefeed.CodeCorrupt && code(err) != changefeed.CodeSinkConfig {
+		if _, err := read(r, changefeed.Place{ChainKnown: true}); code(err) != changefeed.CodeCorrupt && code(err) != changefeed.CodeDefinition {
 			t.Fatalf("byte %d of the second segment: %v", i, err)
 		}
 		data[i] ^= 1
