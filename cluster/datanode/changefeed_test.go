@@ -121,7 +121,7 @@ func next(t *testing.T, s changefeed.Stream) event.Stamp {
 	}
 }
 
-// A stream that begins at this node's replica goes on elsewhere when that is gone, with the next event; so it does when the replica loses its leader.
+// A stream that begins at this node's replica goes on elsewhere when that is gone, with the next event.
 func TestNearStreamFallsBack(t *testing.T) {
 	c := startCluster(t, 3, 1, 3, 0)
 	c.fill(c.nodes[0], 0, 20)
@@ -143,8 +143,6 @@ func TestNearStreamFallsBack(t *testing.T) {
 	for range 10 {
 		got = append(got, next(t, s))
 	}
-	near.at.After = event.Position{} // wrong on purpose would show: put right by the next event
-	got = append(got, next(t, s))
 	if err := follower.replica("default", 0).Close(); err != nil {
 		t.Fatal(err)
 	}
