@@ -181,7 +181,7 @@ func TestGetProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := metatest.Progress(9)
-	want.Generation = 1
+	want.Generation, want.Updated = 1, time.Now().UnixNano()
 	if err := c.Save(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
@@ -458,4 +458,35 @@ func TestClientNeverRepeats(t *testing.T) {
 	}
 	<-stopped
 	<-done
+}
+
+// The state of a changefeed is the worst of its partitions'.
+func TestState(t *testing.T) {
+	now := time.Unix(1000, 0)
+	partition := func(states ...changefeed.State) *changefeed.Feed {
+		f := &changefeed.Feed{Spec: metatest.Changefeed("f"), Progress: map[uint32]changefeed.Progress{}, Owners: map[uint32]changefeed.Owner{}}
+		for n, s := range states {
+			f.Progress[uint32(n)] = changefeed.Progress{State: s, Generation: 1, Updated: now.UnixNano()}
+			if s != changefeed.Failed && s != changefeed.Finished {
+				f.Owners[uint32(n)] = changefeed.Owner{Process: "a"}
+			}
+		}
+		return f
+	}
+	const n, w, x, e = changefeed.Normal, changefeed.Warning, changefeed.Failed, changefeed.Finished
+	for want, f := range map[changefeed.State]*changefeed.Feed{
+		n: partition(n, e), w: partition(n, w, e), x: partition(w, x, n), e: partition(e, e),
+	} {
+		if got := State(f, uint32(len(f.Progress)), now); got != want {
+			t.Errorf("got %s, want %s for %+v", got, want, f.Progress)
+		}
+	}
+	paused := partition(n, w)
+	paused.Spec.Paused = true
+	if got := State(paused, 2, now); got != changefeed.Paused {
+		t.Errorf("got %s for a paused one", got)
+	}
+	if got := State(partition(n), 0, now); got != changefeed.Warning {
+		t.Errorf("got %s without a namespace", got)
+	}
 }

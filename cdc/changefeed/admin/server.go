@@ -14,6 +14,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/admin/adminpb"
+	"github.com/zankv/zankv/cdc/changefeed/worker"
 	"github.com/zankv/zankv/cdc/event"
 )
 
@@ -94,33 +95,25 @@ func (s *Server) await(ctx context.Context, within time.Duration, ok func(*chang
 
 func (s *Server) show(f *changefeed.Feed) *adminpb.Changefeed {
 	partitions, _ := s.opts.Partitions(f.Spec.Namespace)
-	return statusToPB(&Status{Feed: *f, Partitions: partitions, State: State(f, partitions)})
+	return statusToPB(&Status{Feed: *f, Partitions: partitions, State: State(f, partitions, s.now())})
 }
 
 // State is the worst of a changefeed's partitions'.
-func State(f *changefeed.Feed, partitions uint32) changefeed.State {
-	finished := partitions > 0
-	worst := changefeed.Normal
+func State(f *changefeed.Feed, partitions uint32, now time.Time) changefeed.State {
+	if partitions == 0 { // the namespace is gone
+		return changefeed.Warning
+	}
+	there := map[changefeed.State]bool{}
 	for n := range partitions {
-		p, begun := f.Progress[n]
-		_, owned := f.Owners[n]
-		switch {
-		case begun && p.State == changefeed.Failed && p.Generation >= f.Spec.Generation:
-			return changefeed.Failed
-		case begun && p.State == changefeed.Finished:
-			continue
-		case !owned || p.State == changefeed.Warning:
-			worst = changefeed.Warning
+		state, _ := worker.Standing(f, n, now)
+		there[state] = true
+	}
+	for _, state := range []changefeed.State{changefeed.Failed, changefeed.Warning, changefeed.Paused, changefeed.Normal} {
+		if there[state] {
+			return state
 		}
-		finished = false
 	}
-	switch {
-	case finished:
-		return changefeed.Finished
-	case f.Spec.Paused:
-		return changefeed.Paused
-	}
-	return worst
+	return changefeed.Finished
 }
 
 // find looks a changefeed up, and gives one that another node has just made a moment to be seen here.
