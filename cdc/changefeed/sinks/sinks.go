@@ -4,7 +4,9 @@ package sinks
 import (
 	"context"
 	"log/slog"
+	"strings"
 
+	"github.com/zankv/zankv/cdc/archive"
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/worker"
 	"github.com/zankv/zankv/cdc/kafka"
@@ -22,37 +24,61 @@ type Set struct {
 
 // All are the sinks for a process of a cluster.
 func All(cluster string, logger *slog.Logger) Set {
-	return Set{
+	set := Set{
 		Open: map[string]worker.OpenSink{
-			"kafka": func(s *changefeed.Spec) (changefeed.Sink, error) { return openKafka(s, logger) },
+			"kafka": func(s *changefeed.Spec) (changefeed.Sink, error) {
+				return opened(kafka.OpenSpec(s, logger))
+			},
+			"file": func(s *changefeed.Spec) (changefeed.Sink, error) {
+				return opened(archive.New(s, archive.Options{Logger: logger}))
+			},
 		},
-		Check: map[string]func(context.Context, *changefeed.Spec) error{
-			"kafka": func(_ context.Context, s *changefeed.Spec) error { return checkKafka(s, cluster) },
+		OpenArchive: func(ctx context.Context, s *changefeed.Spec, partition uint32, at changefeed.Place) (changefeed.Stream, error) {
+			return archive.OpenStream(ctx, s, cluster, partition, at)
 		},
 	}
+	set.Check = map[string]func(context.Context, *changefeed.Spec) error{}
+	for scheme, open := range set.Open {
+		set.Check[scheme] = func(_ context.Context, s *changefeed.Spec) error { return check(s, cluster, open) }
+	}
+	return set
 }
 
-func openKafka(s *changefeed.Spec, logger *slog.Logger) (changefeed.Sink, error) {
-	sink, err := kafka.OpenSpec(s, logger)
+// opened keeps a nil pointer from becoming an interface that isn't nil.
+func opened[S changefeed.Sink](sink S, err error) (changefeed.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
 	return sink, nil
 }
 
-// checkKafka reads the URI, the files that it names, and its topic's name.
-func checkKafka(s *changefeed.Spec, cluster string) error {
-	sink, err := kafka.OpenSpec(s, nil)
+// check opens the sink, which reads the URI and the files that it names, and looks at what opening doesn't.
+func check(s *changefeed.Spec, cluster string, open worker.OpenSink) error {
+	sink, err := open(s)
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
-	c, err := kafka.ParseURI(s.SinkURI)
-	if err == nil {
-		_, err = c.Topic(cluster, s.Namespace)
+	if err := sink.Close(); err != nil {
+		return misconfigured("the sink can't be closed", err)
 	}
-	if err != nil {
-		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkConfig, Final: true, What: "the sink's URI can't be used", Err: err}
+	if strings.HasPrefix(s.SinkURI, "kafka:") {
+		c, err := kafka.ParseURI(s.SinkURI)
+		if err == nil {
+			_, err = c.Topic(cluster, s.Namespace)
+		}
+		if err != nil {
+			return misconfigured("the sink's URI can't be used", err)
+		}
+	}
+	if s.Archive == "" {
+		return nil
+	}
+	if _, err := archive.ParseURI(s.Archive); err != nil {
+		return misconfigured("the archive can't be used", err)
 	}
 	return nil
+}
+
+func misconfigured(what string, err error) error {
+	return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkConfig, Final: true, What: what, Err: err}
 }

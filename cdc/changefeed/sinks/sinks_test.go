@@ -4,12 +4,14 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
 )
 
-// What can be opened can be checked, and the other way round; a check finds what opening would.
+// What can be opened can be checked, and the other way round; a check finds what opening would, and what it wouldn't.
 func TestAll(t *testing.T) {
 	set := All("dc-a", nil)
 	if open, check := slices.Sorted(maps.Keys(set.Open)), slices.Sorted(maps.Keys(set.Check)); !slices.Equal(open, check) {
@@ -22,23 +24,39 @@ func TestAll(t *testing.T) {
 		"kafka://":                                     false,
 		"kafka://h:9092/t?acks=none":                   false,
 		"kafka://h:9092/t?no-such-option=1":            false,
+		"file:///var/archive/{namespace}":              true,
+		"file:///var/archive?compression=zstd":         true,
+		"file://host/archive":                          false,
+		"file:///var/archive?compression=rar":          false,
 	} {
 		s := changefeed.Spec{ID: "f", Namespace: "default", SinkURI: uri}
 		s.SetDefaults()
-		err := set.Check["kafka"](t.Context(), &s)
+		scheme, _, _ := strings.Cut(uri, ":")
+		err := set.Check[scheme](t.Context(), &s)
 		var cause *changefeed.Error
 		if good != (err == nil) || err != nil && (!errors.As(err, &cause) || cause.Code != changefeed.CodeSinkConfig) {
 			t.Errorf("%s: %v", uri, err)
 		}
 		if !good {
+			if sink, err := set.Open[scheme](&s); err != nil && sink != nil {
+				t.Errorf("%s: a sink beside the error %v", uri, err)
+			}
 			continue
 		}
-		sink, err := set.Open["kafka"](&s)
-		if err != nil {
-			t.Fatalf("%s: %v", uri, err)
+		s.Archive = "s3://bucket"
+		if err := set.Check[scheme](t.Context(), &s); !errors.As(err, &cause) || cause.What != "the archive can't be used" {
+			t.Errorf("%s with an archive that can't be: %v", uri, err)
 		}
-		if err := sink.Close(); err != nil {
-			t.Fatal(err)
-		}
+	}
+}
+
+// An archive that has nothing says so by the code by which a worker takes a snapshot.
+func TestOpenArchive(t *testing.T) {
+	s := changefeed.Spec{ID: "f", Namespace: "default", Archive: "file://" + t.TempDir()}
+	at := changefeed.Place{After: event.Position{Term: 2, Index: 7}}
+	_, err := All("dc-a", nil).OpenArchive(t.Context(), &s, 0, at)
+	var cause *changefeed.Error
+	if !errors.As(err, &cause) || cause.Code != changefeed.CodeLogCompacted {
+		t.Fatalf("got %v", err)
 	}
 }
