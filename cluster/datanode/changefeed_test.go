@@ -3,10 +3,12 @@ package datanode
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/zankv/zankv/cdc/archive"
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cdc/event"
@@ -71,6 +73,83 @@ func TestChangefeedRuns(t *testing.T) {
 	}
 }
 
+// archived are the events of a partition that an archive has.
+func archived(t *testing.T, uri string, partition uint32) recorded {
+	t.Helper()
+	r, err := archive.Open(uri, "default", partition, archive.ReadOptions{Cluster: "dc-a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := r.Events(t.Context(), changefeed.Place{From: "earliest"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	var all recorded
+	for {
+		item, err := stream.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			all.events = append(all.events, *item.Stamp)
+		}
+	}
+}
+
+// An archive in files is whole when its owners change.
+func TestChangefeedArchives(t *testing.T) {
+	const partitions = 2
+	c := startCluster(t, 3, partitions, 3, 0)
+	uri := "file://" + t.TempDir()
+	client := c.admin(c.nodes[0])
+	s := spec("archive")
+	s.SinkURI = uri
+	if _, err := client.Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		c.fill(c.nodes[0], 40*round, 40*round+40)
+		status, err := client.Pause(t.Context(), "archive")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 2 { // the rest is flushed when it goes on, and before it rests again
+			break
+		}
+		for n := range uint32(partitions) {
+			if p := status.Progress[n]; p.State == changefeed.Failed {
+				t.Fatalf("partition %d: %+v", n, p.Trouble)
+			}
+		}
+		if round == 1 {
+			c.nodes[2].end(t)
+			c.nodes = c.nodes[:2]
+		}
+		if _, err := client.Resume(t.Context(), "archive"); err != nil {
+			t.Fatal(err)
+		}
+		metatest.UntilFeeds(t, c.store.Changefeeds(), "all owned again", func(v *changefeed.View) bool { return len(v.Feeds["archive"].Owners) == partitions })
+	}
+	if _, err := client.Resume(t.Context(), "archive"); err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint32(partitions) {
+		last := c.applied(n)
+		metatest.UntilFeeds(t, c.store.Changefeeds(), "at the end", func(v *changefeed.View) bool {
+			return v.Feeds["archive"].Progress[n].Position.Compare(last) >= 0
+		})
+		all := archived(t, uri, n)
+		gapless(t, all)
+		if end := all.events[len(all.events)-1].Position; end != last {
+			t.Errorf("partition %d ends at %s in the archive, at %s in the store", n, end, last)
+		}
+	}
+}
+
 // A node that is told not to runs none, and serves the definitions.
 func TestChangefeedsOff(t *testing.T) {
 	c := startCluster(t, 1, 1, 1, 1)
@@ -82,9 +161,9 @@ func TestChangefeedsOff(t *testing.T) {
 	if c.nodes[0].cdc.manager != nil {
 		t.Fatal("it has a manager")
 	}
-	_, err = client.Create(t.Context(), changefeed.Spec{ID: "g", Namespace: "default", SinkURI: "kafka://h:9092"})
+	_, err = client.Create(t.Context(), changefeed.Spec{ID: "g", Namespace: "default", SinkURI: "ftp://h"})
 	var e *admin.Error
-	if !errors.As(err, &e) || e.Code != admin.Invalid || !strings.Contains(e.What, "there are record") {
+	if !errors.As(err, &e) || e.Code != admin.Invalid || !strings.Contains(e.What, "there are file, kafka, record") {
 		t.Fatalf("a sink that isn't there: %v", err)
 	}
 	if text := get(t, c.nodes[0], "/metrics"); !strings.Contains(text, `zankv_changefeed_partitions{changefeed="f",state="normal"} 1`) {

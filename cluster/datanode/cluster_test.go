@@ -15,7 +15,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/admin"
-	"github.com/zankv/zankv/cdc/changefeed/worker"
+	"github.com/zankv/zankv/cdc/changefeed/sinks"
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/engine"
 	"github.com/zankv/zankv/cluster/engine/mem"
@@ -75,15 +75,16 @@ func listen(t *testing.T) net.Listener {
 
 func (c *testCluster) start(dir string, off bool) *testNode {
 	c.t.Helper()
+	known := sinks.All("dc-a", nil)
+	known.Open["record"] = func(*changefeed.Spec) (changefeed.Sink, error) { return c.sink, nil }
+	known.Check["record"] = func(context.Context, *changefeed.Spec) error { return nil }
 	l := Listeners{Redis: listen(c.t), HTTP: listen(c.t), GRPC: listen(c.t), Raft: listen(c.t)}
 	node, err := Open(c.t.Context(), Options{
 		ClusterID: "dc-a", DataDir: dir, Advertise: "127.0.0.1", Version: "test", Listeners: l, Meta: c.store,
 		OpenEngine: func(dir string) (engine.Engine, error) { return mem.Open(dir, mem.Options{}) }, EngineName: "mem",
 		Logger: slog.New(slog.DiscardHandler), Tick: 20 * time.Millisecond, ElectionTicks: 10, RowCacheBytes: 1 << 20, LogDiskBytes: 1 << 30,
 		Changefeeds: Changefeeds{
-			Registry: c.store.Changefeeds(), MemoryBytes: 8 << 20, Off: off,
-			Sinks:  map[string]worker.OpenSink{"record": func(*changefeed.Spec) (changefeed.Sink, error) { return c.sink, nil }},
-			Checks: map[string]func(context.Context, *changefeed.Spec) error{"record": func(context.Context, *changefeed.Spec) error { return nil }},
+			Registry: c.store.Changefeeds(), MemoryBytes: 8 << 20, Off: off, Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
 		},
 	})
 	if err != nil {
