@@ -164,7 +164,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	n := feedtest.NewNamespace(t, hs...)
 	var printed counter
 	cfg := namespaceConfig(n, false)
-	cfg.Format = func() Format { return counting{Format: jsonFormat{}, n: &printed} }
+	cfg.Format = func() Format { return counting{Format: format("json")(), n: &printed} }
 	in, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- Run(t.Context(), out, cfg) }()

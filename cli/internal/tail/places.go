@@ -85,14 +85,14 @@ func (p Places) of(n uint32) string {
 	return p.all
 }
 
-// fits says whether the places can be those of partitions: a position is one partition's own.
-func (p Places) fits(numbers Numbers) error {
+// Fit says whether the places can be those of partitions: a position is one partition's own.
+func (p Places) Fit(numbers Numbers) error {
 	if _, err := event.ParsePosition(p.all); err == nil && len(numbers) != 1 {
 		return fmt.Errorf("position %s is of one partition: name one for each, as 0=%s,1=%s, or a time", p.all, p.all, p.all)
 	}
 	for n := range p.each {
 		if len(numbers) > 0 && !slices.Contains(numbers, n) {
-			return fmt.Errorf("partition %d isn't among those to print", n)
+			return fmt.Errorf("partition %d isn't among those that --partition names", n)
 		}
 	}
 	return nil
@@ -125,10 +125,10 @@ func parseUntil(s string) (Until, error) {
 
 // Fits says what is wrong with places for partitions, of those that were named.
 func Fits(numbers Numbers, from, until Places) error {
-	if err := from.fits(numbers); err != nil {
+	if err := from.Fit(numbers); err != nil {
 		return fmt.Errorf("--from: %w", err)
 	}
-	if err := until.fits(numbers); err != nil {
+	if err := until.Fit(numbers); err != nil {
 		return fmt.Errorf("--until: %w", err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func TestPlaces(t *testing.T) {
 		{"4294967296", "earliest", "", "error: not so many"},
 		{"all", "2-7", "", "error: name one for each"},
 		{"0,1", "earliest", "2-7", "error: name one for each"},
-		{"0", "1=2-7", "", "error: isn't among those to print"},
+		{"0", "1=2-7", "", "error: isn't among those that --partition names"},
 		{"0", "0=2-7,0=2-8", "", "error: named twice"},
 		{"0", "0=2-7,latest", "", "error: want partition=place"},
 		{"0", "x", "", "error: no place to begin"},
