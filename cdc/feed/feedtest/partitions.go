@@ -31,6 +31,11 @@ type Namespace struct {
 
 // NewNamespace starts it over histories, of partitions 0 and up. It stops with the test.
 func NewNamespace(t testing.TB, histories ...*History) *Namespace {
+	return NewNamespaceWith(t, func(string, grpc.ServiceRegistrar) {}, histories...)
+}
+
+// NewNamespaceWith is NewNamespace on a node that has other services, too. register is told the node's address.
+func NewNamespaceWith(t testing.TB, register func(address string, g grpc.ServiceRegistrar), histories ...*History) *Namespace {
 	n := &Namespace{served: make(chan struct{})}
 	for _, h := range histories {
 		n.Replicas = append(n.Replicas, &Replica{h: h})
@@ -42,6 +47,7 @@ func NewNamespace(t testing.TB, histories ...*History) *Namespace {
 	n.Address = l.Addr().String()
 	n.server = grpc.NewServer(feed.ServerOptions()...)
 	feed.NewServer(n, feed.Options{Bookmark: 20 * time.Millisecond, Linger: time.Millisecond}).Register(n.server)
+	register(n.Address, n.server)
 	go func() {
 		defer close(n.served)
 		n.server.Serve(l)

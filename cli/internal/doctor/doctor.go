@@ -41,7 +41,7 @@ type Seen struct {
 // Examine looks at a changefeed. seen are the partitions of its namespace, nil if they couldn't be asked for.
 func Examine(s *feeds.Status, seen map[uint32]Seen, now time.Time) []Finding {
 	var all []Finding
-	for _, st := range s.Standings(now) {
+	for _, st := range feeds.Standings(s, now) {
 		findings := standing(s, st)
 		if look, ok := seen[st.Partition]; ok && st.State != changefeed.Finished {
 			findings = append(findings, log(s, st, look)...)

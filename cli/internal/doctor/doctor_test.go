@@ -47,8 +47,17 @@ func TestExamine(t *testing.T) {
 			p.State, p.Trouble = changefeed.Warning, &changefeed.Trouble{Stage: changefeed.StageBroker, Code: changefeed.CodeBrokerSlow, Reason: "slow", Action: "look", Since: 7}
 			s.Progress[0] = p
 		}, "warning broker broker-slow", "slow"},
-		"nobody runs it": {func(s *feeds.Status, _ *Seen) { s.Owners = nil }, "warning owner no-owner", ""},
-		"no replica":     {func(_ *feeds.Status, l *Seen) { l.Logs = nil }, "normal log-read source-unreachable", "none is known"},
+		"nobody runs it": {func(s *feeds.Status, _ *Seen) {
+			p := s.Progress[0]
+			p.Updated = now.Add(-time.Hour).UnixNano()
+			s.Progress[0], s.Owners = p, nil
+		}, "warning owner no-owner", ""},
+		"its owner hangs": {func(s *feeds.Status, _ *Seen) {
+			p := s.Progress[0]
+			p.Updated = now.Add(-time.Hour).UnixNano()
+			s.Progress[0] = p
+		}, "warning owner registry", "n1 runs it, but has saved nothing"},
+		"no replica": {func(_ *feeds.Status, l *Seen) { l.Logs = nil }, "normal log-read source-unreachable", "none is known"},
 		"no replica answers": {func(_ *feeds.Status, l *Seen) {
 			for i := range l.Logs {
 				l.Logs[i].Err = errors.New("down")

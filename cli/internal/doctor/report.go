@@ -40,7 +40,7 @@ func Run(ctx context.Context, addresses []string, all []feeds.Status, now func()
 			}
 			seen[s.Spec.Namespace] = look
 		}
-		r.Partitions += len(s.Standings(now()))
+		r.Partitions += len(feeds.Standings(s, now()))
 		r.Findings = append(r.Findings, Examine(s, look, now())...)
 	}
 	// What is a problem comes first.

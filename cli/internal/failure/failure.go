@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
 	"github.com/zankv/zankv/cli/internal/nodes"
@@ -56,6 +57,10 @@ func Of(err error) *Failure {
 	}
 	if problem, ok := errors.AsType[*changefeed.Error](err); ok {
 		f.ofChangefeed(problem)
+		return f
+	}
+	if problem, ok := errors.AsType[*admin.Error](err); ok {
+		f.ofAdmin(problem)
 		return f
 	}
 	if _, ok := errors.AsType[*event.Violation](err); ok {
@@ -112,6 +117,35 @@ func (f *Failure) ofChangefeed(problem *changefeed.Error) {
 		f.Code = Invalid
 	default:
 		f.Code = Unavailable
+	}
+}
+
+// actions say what to do about what a node refuses, where its message doesn't say it.
+var actions = map[admin.Code]string{
+	admin.Exists:       "take another id, or update the one that is there",
+	admin.NotFound:     "zankv-cdc changefeed list names the changefeeds that there are",
+	admin.Stale:        "somebody else changed it meanwhile: look at it again",
+	admin.Taken:        "try again when the process that has it has let go of it",
+	admin.NotPaused:    "zankv-cdc changefeed pause has it rest",
+	admin.Unavailable:  "check that --nodes names the gRPC addresses of running nodes, and that these reach etcd",
+	admin.NotSupported: "ask a node of a newer version",
+}
+
+func (f *Failure) ofAdmin(problem *admin.Error) {
+	f.Action = actions[problem.Code]
+	switch problem.Code {
+	case admin.Exists:
+		f.Code = Exists
+	case admin.NotFound:
+		f.Code = NotFound
+	case admin.Invalid:
+		f.Code = Invalid
+	case admin.Stale, admin.Taken, admin.NotPaused:
+		f.Code = Conflict
+	case admin.Unavailable:
+		f.Code = Unavailable
+	case admin.NotSupported:
+		f.Code = NotSupported
 	}
 }
 

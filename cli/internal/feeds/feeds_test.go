@@ -114,14 +114,14 @@ func TestRates(t *testing.T) {
 }
 
 func TestTotals(t *testing.T) {
-	total := Total(orders().Standings(now))
+	total := Total(Standings(orders(), now))
 	if total.Time != 0 || total.LagEntries != 1204 || total.LagSeconds != 240.2 || total.ETASeconds != -1 || total.Retries != 17 || total.Owned != 3 {
 		t.Errorf("%+v", total)
 	}
 	s := orders()
 	s.Partitions = 2
 	delete(s.Owners, 2)
-	if total = Total(s.Standings(now)); total.Time != ago(240) || total.Owned != 2 {
+	if total = Total(Standings(s, now)); total.Time != ago(240) || total.Owned != 2 {
 		t.Errorf("%+v", total)
 	}
 }

@@ -22,8 +22,8 @@ type Object struct {
 
 // ObjectOf makes one.
 func ObjectOf(s *Status, now time.Time) Object {
-	all := s.Standings(now)
-	return Object{ID: s.Spec.ID, State: s.State, Trouble: worst(all), Spec: s.Spec, Totals: Total(all), Partitions: all}
+	all := Standings(s, now)
+	return Object{ID: s.Spec.ID, State: State(s, all), Trouble: worst(all), Spec: s.Spec, Totals: Total(all), Partitions: all}
 }
 
 // MarshalJSON is one object: how the partition stands, its owner, and, if it was begun, its checkpoint and figures.

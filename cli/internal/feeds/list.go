@@ -13,14 +13,14 @@ func List(w io.Writer, all []Status, now time.Time) error {
 	t := table.New("ID", "NAMESPACE", "STATE", "CAUSE", ">ENTRIES", ">LAG", "CHECKPOINT", "OWNED", "SINK")
 	for i := range all {
 		s := &all[i]
-		standings := s.Standings(now)
+		standings := Standings(s, now)
 		total := Total(standings)
 		cause := table.None
 		if trouble := worst(standings); trouble != nil {
 			cause = fmt.Sprintf("%s: %s", trouble.Stage, trouble.Code)
 		}
-		t.Row(s.Spec.ID, s.Spec.Namespace, string(s.State), cause, fmt.Sprint(total.LagEntries), table.Seconds(total.LagSeconds), table.Time(total.Time),
-			fmt.Sprintf("%d of %d", total.Owned, s.count()), s.Spec.SinkURI)
+		t.Row(s.Spec.ID, s.Spec.Namespace, string(State(s, standings)), cause, fmt.Sprint(total.LagEntries), table.Seconds(total.LagSeconds), table.Time(total.Time),
+			fmt.Sprintf("%d of %d", total.Owned, count(s)), s.Spec.SinkURI)
 	}
 	_, err := t.WriteTo(w)
 	return err
@@ -29,7 +29,7 @@ func List(w io.Writer, all []Status, now time.Time) error {
 // Checkpoints shows how far each partition is.
 func Checkpoints(w io.Writer, s *Status, now time.Time) error {
 	t := table.New(">PARTITION", "STATE", ">POSITION", "TIME", "SAVED", "SET", "CHAIN")
-	for _, p := range s.Standings(now) {
+	for _, p := range Standings(s, now) {
 		if !p.Begun {
 			t.Row(fmt.Sprint(p.Partition), string(p.State), table.None, table.None, table.None, table.None, table.None)
 			continue

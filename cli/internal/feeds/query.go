@@ -12,9 +12,9 @@ import (
 
 // Query shows one changefeed in full: its definition, how it stands, and each of its partitions.
 func Query(w io.Writer, s *Status, now time.Time) error {
-	all := s.Standings(now)
+	all := Standings(s, now)
 	var b strings.Builder
-	definition(&b, s)
+	definition(&b, s, State(s, all))
 	summary(&b, Total(all), now)
 	b.WriteByte('\n')
 	partitions(&b, all)
@@ -42,18 +42,14 @@ var meanings = map[changefeed.State]string{
 	changefeed.Finished: "it reached its end",
 }
 
-func definition(b *strings.Builder, s *Status) {
+func definition(b *strings.Builder, s *Status, state changefeed.State) {
 	line(b, "changefeed", "%s", s.Spec.ID)
-	if meaning := meanings[s.State]; meaning != "" {
-		line(b, "state", "%s: %s", s.State, meaning)
-	} else {
-		line(b, "state", "%s", s.State)
-	}
-	line(b, "namespace", "%s, %s", s.Spec.Namespace, count(int(s.Partitions), "partition"))
+	line(b, "state", "%s: %s", state, meanings[state])
+	line(b, "namespace", "%s, %s", s.Spec.Namespace, plural(int(s.Partitions), "partition"))
 	Definition(b, &s.Spec)
 	changed := ""
 	if s.Spec.Generation > 1 {
-		changed = ", changed " + count(int(s.Spec.Generation-1), "time") + " since"
+		changed = ", changed " + plural(int(s.Spec.Generation-1), "time") + " since"
 	}
 	line(b, "created", "%s%s", table.Time(s.Spec.Created), changed)
 }
@@ -105,7 +101,7 @@ func summary(b *strings.Builder, t Totals, now time.Time) {
 	} else {
 		line(b, "checkpoint", "%s: everything before is in the sink", table.Time(t.Time))
 	}
-	line(b, "lag", "%s, %s, %s%s", count(int(t.LagEntries), "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t.LagEntries, t.ETASeconds))
+	line(b, "lag", "%s, %s, %s%s", plural(int(t.LagEntries), "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t.LagEntries, t.ETASeconds))
 	line(b, "rate", "%s events/s, %s/s; %s; %s buffered", table.Rate(t.EventsPerSecond), table.Bytes(t.BytesPerSecond), retries(t.Retries), table.Bytes(t.Buffered))
 }
 
@@ -126,8 +122,8 @@ func retries(n uint64) string {
 	return fmt.Sprintf("%d retries", n)
 }
 
-// count is a number with its noun.
-func count(n int, noun string) string {
+// plural is a number with its noun.
+func plural(n int, noun string) string {
 	switch {
 	case n == 1:
 		return "1 " + noun

@@ -34,7 +34,7 @@ type Rates struct {
 // RatesOf compares two looks at one changefeed.
 func RatesOf(before, after *Status) []Rates {
 	var all []Rates
-	for n := range after.count() {
+	for n := range count(after) {
 		was, known := before.Progress[n]
 		is, begun := after.Progress[n]
 		if !begun {
@@ -58,7 +58,7 @@ func RatesOf(before, after *Status) []Rates {
 
 // Statistics shows the rates of a changefeed, and their sum.
 func Statistics(w io.Writer, s *Status, all []Rates, now time.Time) error {
-	fmt.Fprintf(w, "%s  changefeed %s, %s\n", table.Time(now.UnixNano()), table.Plain(s.Spec.ID), s.State)
+	fmt.Fprintf(w, "%s  changefeed %s, %s\n", table.Time(now.UnixNano()), table.Plain(s.Spec.ID), State(s, Standings(s, now)))
 	t := table.New(">PARTITION", ">POSITION", ">EVENTS/S", ">MUTATIONS/S", ">FILTERED/S", ">MESSAGES/S", ">BYTES/S", ">ENTRIES", ">LAG", ">ETA", ">BUFFERED", ">RETRIES")
 	var sum Rates
 	for i := range all {

@@ -7,15 +7,12 @@ import (
 	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/changefeed/admin"
+	"github.com/zankv/zankv/cdc/changefeed/worker"
 )
 
-// Status is a changefeed as the registry has it.
-type Status struct {
-	changefeed.Feed
-	// Partitions is how many its namespace has, State the worst of them.
-	Partitions uint32
-	State      changefeed.State
-}
+// Status is a changefeed as a node shows it.
+type Status = admin.Status
 
 // Standing is how one partition of a changefeed stands.
 type Standing struct {
@@ -30,12 +27,12 @@ type Standing struct {
 }
 
 // Standings are those of all partitions, in order.
-func (s *Status) Standings(now time.Time) []Standing {
+func Standings(s *Status, now time.Time) []Standing {
 	all := make([]Standing, 0, s.Partitions)
-	for n := range s.count() {
+	for n := range count(s) {
 		st := Standing{Partition: n, Owner: s.Owners[n].Process}
 		st.Progress, st.Begun = s.Progress[n]
-		st.State, st.Trouble = standing(&s.Feed, n, now)
+		st.State, st.Trouble = worker.Standing(&s.Feed, n, now)
 		if f := &st.Progress.Figures; st.Owner == "" {
 			f.EventsPerSecond, f.BytesPerSecond, f.Buffered = 0, 0, 0
 		}
@@ -44,8 +41,28 @@ func (s *Status) Standings(now time.Time) []Standing {
 	return all
 }
 
+// State is the worst of the partitions': with a reason there, that is.
+func State(s *Status, all []Standing) changefeed.State {
+	has := func(state changefeed.State) bool {
+		return slices.ContainsFunc(all, func(st Standing) bool { return st.State == state })
+	}
+	switch {
+	case s.Partitions == 0:
+		return s.State // the namespace is gone
+	case has(changefeed.Failed):
+		return changefeed.Failed
+	case !slices.ContainsFunc(all, func(st Standing) bool { return st.State != changefeed.Finished }):
+		return changefeed.Finished
+	case s.Spec.Paused:
+		return changefeed.Paused
+	case has(changefeed.Warning):
+		return changefeed.Warning
+	}
+	return changefeed.Normal
+}
+
 // count is how many partitions there are to show: those of the namespace, and, should it be unknown, those that were ever begun or owned.
-func (s *Status) count() uint32 {
+func count(s *Status) uint32 {
 	n := s.Partitions
 	for p := range s.Progress {
 		n = max(n, p+1)
