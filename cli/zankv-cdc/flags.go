@@ -82,7 +82,7 @@ func list(values []string, patterns bool) []string {
 					all = append(all, part)
 				}
 				from = i + 1
-			case patterns && v[i] == '\\':
+			case patterns && v[i] == '\\' && i+1 < len(v):
 				i++
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -26,7 +27,8 @@ func main() {
 
 // run returns the exit code. Results go to stdout; errors, warnings, questions and progress to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	err := newApp(stdin, stdout, stderr).RunContext(ctx, args)
+	app := newApp(stdin, stdout, stderr)
+	err := app.RunContext(ctx, args)
 	if err == nil {
 		return 0
 	}
@@ -47,7 +49,8 @@ With --json, results are JSON on standard output, and an error is one line of JS
    {"error":{"code":"not-found","message":"…","action":"…"}}
 
 Exit codes, and the codes of errors:
-` + failure.Codes("   ") + `   0  done; Ctrl-C and a closed pipe end what runs in order, too`
+   0                 done; Ctrl-C and a closed pipe end tail and statistics in order, too
+` + strings.TrimRight(failure.Codes("   "), "\n")
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
@@ -58,7 +61,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{tailCommand()},
+		Commands:        []*cli.Command{tailCommand(), changefeedCommand(), checkpointCommand(), consumersCommand(), doctorCommand()},
 		OnUsageError:    misuse,
 		// Patterns of keys may hold commas: lists are taken apart where their meaning is known.
 		DisableSliceFlagSeparator: true,
@@ -75,6 +78,11 @@ func prepare(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = misuse
 		c.HideHelpCommand = true
+		for _, flag := range c.Flags {
+			if f, ok := flag.(*cli.BoolFlag); ok {
+				f.DisableDefaultText = true
+			}
+		}
 		if len(c.Subcommands) > 0 {
 			c.Action = group
 			prepare(c.Subcommands)

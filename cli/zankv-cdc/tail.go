@@ -51,11 +51,11 @@ func tailCommand() *cli.Command {
 	flags = append(flags, filterFlags()...)
 	flags = append(flags,
 		&cli.BoolFlag{Name: "no-digests", Usage: "leave nothing of what is filtered out"},
-		&cli.StringFlag{Name: "format", Value: "json", Usage: "json, debezium, or text for people"},
+		&cli.StringFlag{Name: "format", Value: "json", Usage: "`FORMAT` is json, debezium, or text for people"},
 		&cli.BoolFlag{Name: "heartbeats", Usage: "with --follow, print how far an idle partition is, so that the end can be proven (not in text)"},
-		&cli.DurationFlag{Name: "timeout", Usage: "give up when no replica serves for so `LONG`; 0: never (default: 30s, with --follow 0)"},
+		&cli.DurationFlag{Name: "timeout", DefaultText: "30s, with --follow 0", Usage: "give up when no replica serves for so `LONG`; 0: never"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "don't tell, on standard error, of replicas lost and changed"},
-		&cli.BoolFlag{Name: "json", Usage: "print errors as JSON"})
+		&cli.BoolFlag{Name: "json", Usage: "print errors and warnings as JSON, on standard error"})
 	return &cli.Command{
 		Name:        "tail",
 		Usage:       "prints partitions' change events",
@@ -74,12 +74,23 @@ func runTail(c *cli.Context) error {
 	if err := p.find(c, &cfg); err != nil {
 		return err
 	}
-	if cfg.Format, err = tail.NewFormat(tail.Options{
-		Format: c.String("format"), Prefixed: len(cfg.Partitions) > 1,
-	}); err != nil {
-		return misused(c, "format", err)
-	}
 	return tail.Run(c.Context, c.App.Writer, cfg)
+}
+
+// tailFormat reads how events are to be printed.
+func tailFormat(c *cli.Context, p *places) (func() tail.Format, error) {
+	if err := tail.CheckFormat(c.String("format")); err != nil {
+		return nil, misused(c, "format", err)
+	}
+	f, err := filter(c)
+	if err != nil {
+		return nil, err
+	}
+	format, err := tail.NewFormat(tail.Options{Format: c.String("format"), Filter: f, Digests: !c.Bool("no-digests"), Prefixed: len(p.numbers) != 1})
+	if err != nil {
+		return nil, failure.Misuse(fmt.Errorf("tail: %w", err))
+	}
+	return format, nil
 }
 
 // places are the partitions to print, as the command line names them.
@@ -113,8 +124,8 @@ func tailConfig(c *cli.Context) (cfg tail.Config, p places, err error) {
 	if p, err = tailPlaces(c); err != nil {
 		return cfg, p, err
 	}
-	if err := tail.CheckFormat(c.String("format")); err != nil {
-		return cfg, p, misused(c, "format", err)
+	if cfg.Format, err = tailFormat(c, &p); err != nil {
+		return cfg, p, err
 	}
 	if c.Bool("heartbeats") && !c.Bool("follow") {
 		return cfg, p, misused(c, "heartbeats", errors.New("they come while it follows: add --follow"))
@@ -131,10 +142,13 @@ func tailConfig(c *cli.Context) (cfg tail.Config, p places, err error) {
 	if c.Bool("quiet") {
 		level = slog.LevelError
 	}
-	logger := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
-	return tail.Config{Count: c.Uint64("count"), Heartbeats: c.Bool("heartbeats"), Feed: feed.Config{
-		Nodes: all, Namespace: c.String("namespace"), Follow: c.Bool("follow"), GiveUp: giveUp, Logger: logger,
-	}}, p, nil
+	var handler slog.Handler = slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})
+	if c.Bool("json") {
+		handler = slog.NewJSONHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})
+	}
+	cfg.Count, cfg.Heartbeats = c.Uint64("count"), c.Bool("heartbeats")
+	cfg.Feed = feed.Config{Nodes: all, Namespace: c.String("namespace"), Follow: c.Bool("follow"), GiveUp: giveUp, Logger: slog.New(handler)}
+	return cfg, p, nil
 }
 
 func tailPlaces(c *cli.Context) (p places, err error) {
