@@ -45,7 +45,7 @@ func newCluster(c *Config) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cl := &cluster{dialer: &dialer{tls: t, sasl: c.SASL}, bootstrap: c.Brokers}
+	cl := &cluster{dialer: &dialer{network: new(net.Dialer).DialContext, tls: t, sasl: c.SASL}, bootstrap: c.Brokers}
 	cl.mu.idle = map[string][]*conn{}
 	return cl, nil
 }

@@ -35,8 +35,9 @@ var errNotKafka = errors.New("the answer isn't Kafka's protocol: is that a broke
 
 // dialer makes connections. It is immutable.
 type dialer struct {
-	tls  *tls.Config // nil: none
-	sasl SASL
+	network func(ctx context.Context, network, addr string) (net.Conn, error)
+	tls     *tls.Config // nil: none
+	sasl    SASL
 }
 
 // conn is one connection to a broker, for one request at a time. It is for one goroutine.
@@ -56,8 +57,7 @@ type versionRange struct{ min, max int16 }
 func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	var nd net.Dialer
-	nc, err := nd.DialContext(ctx, "tcp", addr)
+	nc, err := d.network(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
