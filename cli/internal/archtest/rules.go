@@ -6,7 +6,8 @@ const module = "github.com/zankv/zankv/"
 // rows is the table of DESIGN.md §10 from top to bottom. A package, or one below its folder, may import packages of later
 // rows, and of its own row. A new package belongs into both tables.
 var rows = [][]string{
-	{"cli/zankv", "cli/placedriver", "cli/zankv-cdc", "cli/zankv-repair", "cli/backup", "cli/restore", "cli/zankv-bench"},
+	{"cli/zankv", "cli/placedriver", "cli/zankv-cdc", "cli/zankv-repair", "cli/backup", "cli/restore", "cli/zankv-bench",
+		"deployments/examples"},
 	{"cli/internal", "cli/e2e", "cli/conformance", "cli/robustness"},
 	{"cluster/local", "cluster/sim"},
 	{"cluster/datanode", "cluster/placedriver"},
@@ -43,7 +44,7 @@ var importers = []struct {
 	{"github.com/linxGnu/grocksdb", []string{"cluster/engine/rocks"}, true},
 	{"go.etcd.io/etcd/client/v3", []string{"cluster/meta/etcdmeta", "cli/internal/bench/etcdload"}, false},
 	{"go.etcd.io/etcd/server/v3", []string{"cluster/meta/etcdserver", "cli/internal/bench/etcdload", "wal/walbench"}, false},
-	{"github.com/segmentio/kafka-go", []string{"cdc/kafka"}, false},
+	{"github.com/segmentio/kafka-go", []string{"cdc/kafka", "deployments/examples"}, false},
 	{"github.com/urfave/cli", []string{"cli"}, false},
 	// The implementations are wired where a process is put together, nowhere else.
 	{module + "cluster/engine/rocks", []string{"cli", "cluster/local", "cluster/engine/rocks"}, false},
