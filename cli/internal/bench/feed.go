@@ -60,13 +60,25 @@ const costPairs = 2
 type feedCost struct {
 	o *Options
 	z *zankvLocal
+	// watchKafka makes the watchers of "kafka".
+	watchKafka func(context.Context) ([]watcher, error)
 
 	marks int
 }
 
-// run lets short slices take turns, there and back again, so that a machine or a store that gets slower favours none.
+// run compares writers that nobody watches with those whose feed is read, or printed.
 func (f *feedCost) run(ctx context.Context) (Samples, error) {
-	watching := []string{"none", "reader", "tail"}
+	rates, err := f.compare(ctx, []string{"none", "reader", "tail"})
+	s := Samples{}
+	for how, rps := range rates {
+		s["feed.cost."+how+".rps"] = rps
+	}
+	return s, err
+}
+
+// compare gives the writers' rate for each way of watching. It lets short slices take turns, there and back again, so that a machine or a store
+// that gets slower favours none.
+func (f *feedCost) compare(ctx context.Context, watching []string) (map[string]float64, error) {
 	var order []string
 	for range costPairs {
 		order = append(order, watching...)
@@ -83,11 +95,11 @@ func (f *feedCost) run(ctx context.Context) (Samples, error) {
 		requests[how] += float64(n)
 		seconds[how] += float64(n) / rps
 	}
-	s := Samples{}
-	for _, how := range watching {
-		s["feed.cost."+how+".rps"] = requests[how] / seconds[how]
+	rates := map[string]float64{}
+	for how, n := range requests {
+		rates[how] = n / seconds[how]
 	}
-	return s, nil
+	return rates, nil
 }
 
 // slice is one load, watched or not. That is the watchers' time, too: they are there when it begins, and one that hasn't seen all of it is an
@@ -98,11 +110,7 @@ func (f *feedCost) slice(ctx context.Context, how string) (n int, rps float64, e
 		return 0, 0, err
 	}
 	watchers, err := f.watch(ctx, how)
-	defer func() {
-		for _, w := range watchers {
-			w.stop()
-		}
-	}()
+	defer func() { stopAll(watchers) }()
 	if err != nil {
 		return 0, 0, err
 	}

@@ -8,9 +8,10 @@ import (
 
 // Turns of a round, before and after those of the loads: see turnOf.
 const (
-	turnDisk = -1
-	turnLog  = 100
-	turnFeed = 101
+	turnDisk  = -1
+	turnLog   = 100
+	turnFeed  = 101
+	turnKafka = 102
 )
 
 // diskName is the section that is always run: figures of writes mean nothing without the disk's.
@@ -59,7 +60,7 @@ func allSections(o *Options) []Section {
 		},
 		logSection(o),
 		feedSection(o, three),
-	}, typesSections(redis, three, one), bigSections(three, one))
+	}, typesSections(redis, three, one), bigSections(three, one), kafkaSections(o))
 }
 
 func diskSection(o *Options) Section {

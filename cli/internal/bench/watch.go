@@ -36,8 +36,11 @@ const watchWait = 30 * time.Second
 
 // watch starts a watcher for each partition, from now on. They are to be stopped even if it fails.
 func (f *feedCost) watch(ctx context.Context, how string) (all []watcher, err error) {
-	if how == "none" {
+	switch how {
+	case "none":
 		return nil, nil
+	case "kafka":
+		return f.watchKafka(ctx)
 	}
 	now := time.Now()
 	for p := range localPartitions {

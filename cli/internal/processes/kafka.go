@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -78,6 +79,23 @@ func kafkaScript() (string, error) {
 		return "", fmt.Errorf("processes: no Kafka broker is installed (%w): `make deps-test` installs what tests need", err)
 	}
 	return filepath.Join(dir, "broker.sh"), nil
+}
+
+// KafkaVersion is the installed broker's.
+func KafkaVersion() (string, error) {
+	script, err := kafkaScript()
+	if err != nil {
+		return "", err
+	}
+	where, err := exec.Command(filepath.Join(filepath.Dir(script), "install.sh"), "--where").Output()
+	if err != nil {
+		return "", fmt.Errorf("processes: where Kafka is installed: %w", err)
+	}
+	jars, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(where)), "lib", "kafka_2.13-*.jar"))
+	if err != nil || len(jars) != 1 {
+		return "", fmt.Errorf("processes: %s has %d jars of the broker: %w", where, len(jars), err)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(jars[0]), "kafka_2.13-"), ".jar"), nil
 }
 
 // Addr is where clients connect.
