@@ -13,7 +13,7 @@ func writeElsewhere(t *testing.T, n *Node, bytes int) {
 	t.Helper()
 	const group = 1 << 40
 	g := n.log.Group(group)
-	data := make([]byte, 4<<20)
+	data := make([]byte, min(bytes, 4<<20))
 	for written := 0; written < bytes; written += len(data) {
 		at := g.LastIndex()
 		if at == 0 {

@@ -14,6 +14,8 @@ const (
 	pinEvery = 10 * time.Second
 	// pinBytes is how far, in bytes of log, a partition may lie behind before something is done.
 	pinBytes = 128 << 20
+	// farShare is the share of the log's disk cap from which on a partition lies far behind.
+	farShare = 4
 )
 
 // keepLog frees the log from partitions that are quiet: their stores are flushed, so that nothing needs their old
@@ -42,7 +44,7 @@ func (n *Node) unpin() error {
 			if err := r.Flush(); err != nil {
 				return err
 			}
-			r.Release()
+			r.Release(pin.Behind >= n.opts.LogDiskBytes/farShare)
 		}
 		if !pin.Rewritable {
 			continue

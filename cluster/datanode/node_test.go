@@ -326,3 +326,45 @@ func TestQuietPartitionIsMoved(t *testing.T) {
 		}
 	}
 }
+
+// A quiet partition that has more left than can be moved doesn't hold the log until the cap takes it: what has the age goes, the rest is moved, and
+// its consumer goes on where it was.
+func TestLargeQuietPartitionIsMoved(t *testing.T) {
+	c := newCell(t, 1, func(o *Options) {
+		o.LogDiskBytes = farShare * pinBytes
+		o.Retention.Age = time.Nanosecond
+	})
+	n, ctx := c.nodes[0], t.Context()
+	for range 40 {
+		must(t, c.redis.Set(ctx, "k", strings.Repeat("x", 100<<10), 0).Err())
+	}
+	r := n.table.lookup("default").replicas[0].Load()
+	state, _ := r.State()
+	must(t, r.SetConsumer(ctx, "head", state.LastEvent))
+	writeElsewhere(t, n, quietBytes)
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for timeout := time.After(15 * time.Second); ; {
+		if pins := n.log.Pinning(); len(pins) == 0 || pins[0].Behind < pinBytes {
+			break
+		}
+		must(t, n.unpin())
+		writeElsewhere(t, n, 1) // truncations are written with what comes next
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatalf("after 15 s it still holds old segments: %+v, %+v", n.log.Pinning(), r.LogStats())
+		}
+	}
+	h, err := r.Holding()
+	must(t, err)
+	if one := h.Consumers[0]; one.Lost || one.LagEntries != 0 || one.Position != state.LastEvent {
+		t.Errorf("%+v", one)
+	}
+	must(t, c.redis.Set(ctx, "k", "after", 0).Err())
+	var fold event.Fold
+	must(t, foldLog(ctx, feed.Config{Nodes: c.addresses(), Namespace: "default", From: feed.After(state.LastEvent, state.Chain), GiveUp: time.Second}, &fold))
+	if got, _ := fold.Get([]byte("k")); string(got.Value) != "after" {
+		t.Errorf("it reads %q", got.Value)
+	}
+}

@@ -166,6 +166,7 @@ type Replica struct {
 	moves       map[string]consumerMove // consumers whose new position isn't applied yet
 	lastExpiry  time.Time
 	lastRetain  time.Time
+	farBehind   bool  // what is kept for its size lies far behind the log's head
 	unmarked    int64 // bytes of entries applied since the last mark for them
 	unflushed   int64 // bytes of entries applied since the last flush began
 	free        []*batch

@@ -12,7 +12,7 @@ import (
 // store needs it no more. The node's disk cap wins over all of it.
 type Retention struct {
 	Age   time.Duration // keeps what is younger (default 24 h)
-	Bytes int64         // keeps at least the newest entries of this size (default 64 MiB)
+	Bytes int64         // keeps at least the newest entries of this size (default 64 MiB); not those of a quiet partition that have the age: see Release
 	// MaxBytes is the most that is kept, even for consumers that are registered (default 256 MiB; not below Bytes).
 	MaxBytes int64
 	// ConsumerAge is how old an entry may grow that is kept only because a registered consumer hasn't read it (default 72 h): one that is
@@ -93,6 +93,9 @@ func (r *Replica) retainIndex(now time.Time, stats wal.GroupStats) (uint64, erro
 		return 0, err
 	}
 	t := r.opts.Retention
+	if r.farBehind {
+		t.Bytes, r.farBehind = min(t.Bytes, wal.MaxRewriteBytes/2), false
+	}
 	policy := wal.RetainPolicy{Consumers: true, ConsumerAge: t.ConsumerAge, Age: t.Age, Bytes: uint64(t.Bytes), MaxBytes: uint64(t.MaxBytes)}
 	index := policy.Index(wal.RetainState{
 		Now: now, Applied: r.store.State().Applied.Index, Flushed: r.flushed.Load(), Positions: positions,
@@ -173,7 +176,9 @@ func (r *Replica) Flush() error {
 	return nil
 }
 
-// Release has the log's tail looked at soon, after a Flush: for a quiet partition that keeps old segments from being freed.
-func (r *Replica) Release() {
-	r.box.call(func() { r.lastRetain = time.Time{} })
+// Release has the log's tail looked at soon, after a Flush: for a quiet partition that keeps old segments from being freed. From one that lies
+// far behind, what has the age goes although Bytes would keep it, down to what can be moved to the log's head: else the log grows to its cap for
+// the sake of a few entries, and the cap takes without regard to ages and consumers.
+func (r *Replica) Release(far bool) {
+	r.box.call(func() { r.lastRetain, r.farBehind = time.Time{}, far })
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/wal"
 )
 
 // look has the log's tail looked at now.
@@ -97,6 +100,51 @@ func TestQuietPartitionReleases(t *testing.T) {
 		t.Errorf("get: %q", got)
 	}
 	m.folded() // the chain closes
+}
+
+// A quiet partition that lies far behind lets go of what has the age, down to what can be moved, and of nothing that is younger or that a
+// consumer holds.
+func TestFarBehindGoesByAge(t *testing.T) {
+	var clock manual
+	c := newCluster(t, 1, func(o *Options) {
+		o.Clock = clock.now
+		o.Retention = Retention{Age: time.Hour, Bytes: 64 << 20}
+	})
+	m := c.leader()
+	big := strings.Repeat("x", 100<<10)
+	var at event.Position
+	for i := range 40 {
+		c.do("set", "k", big)
+		if i == 24 {
+			at = m.applied()
+		}
+	}
+	must(t, m.replica.MoveConsumer(t.Context(), "kafka", at))
+	must(t, m.replica.Flush())
+	first := m.replica.FirstIndex()
+	release := func(what string, far, goes bool) uint64 {
+		t.Helper()
+		before := m.replica.FirstIndex()
+		m.replica.Release(far)
+		m.look()
+		now := m.replica.FirstIndex()
+		if (now > before) != goes {
+			t.Errorf("%s: the log begins with %d, before it was %d", what, now, before)
+		}
+		return now
+	}
+	release("young", true, false)
+	clock.advance(2 * time.Hour)
+	release("not far", false, false)
+	if now := release("a consumer holds it", true, true); now > at.Index+1 || now == first {
+		t.Errorf("the log begins with %d, the consumer is at %s", now, at)
+	}
+	must(t, m.replica.MoveConsumer(t.Context(), "kafka", m.applied()))
+	release("nobody holds it", true, true)
+	if left := m.log.Group(testGroup).Bytes(); left > wal.MaxRewriteBytes || left < 100<<10 {
+		t.Errorf("%d bytes are left, %d can be moved", left, wal.MaxRewriteBytes)
+	}
+	m.startsAtAMark()
 }
 
 // Nothing that isn't flushed is dropped: a crash would leave a store that its log can't bring up to date.
