@@ -203,7 +203,7 @@ func settle(t *testing.T, w *Writer, at event.Position) {
 	if err := w.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for w.Durable().Position.Compare(at) < 0 {
+	for w.Durable().Position.Compare(at) < 0 || !w.idle() {
 		select {
 		case <-w.Failed():
 			t.Fatal(w.Err())
@@ -401,7 +401,11 @@ func TestDiverged(t *testing.T) {
 	h.last = h.stamps[2]
 	h.write(t, w)
 	shut(t, w)
-	for name, st := range map[string]event.Stamp{"a gap": other.stamps[5], "another chain": {Position: event.Position{Term: 2, Index: 99}, Prev: h.last.Position, PrevChain: event.Chain{1}}} {
+	for name, st := range map[string]event.Stamp{
+		"a gap":                 other.stamps[5],
+		"a gap, no chain given": {Position: event.Position{Term: 2, Index: 99}, Prev: event.Position{Term: 2, Index: 98}},
+		"another chain":         {Position: event.Position{Term: 2, Index: 99}, Prev: h.last.Position, PrevChain: event.Chain{1}},
+	} {
 		w := open(t, Options{Target: target(changefeed.Spec{}), Appender: sink, Tail: tail(sink.messages)})
 		err := w.Event(t.Context(), &st, other.events[5], other.names)
 		var failure *changefeed.Error

@@ -135,6 +135,39 @@ func TestCrashInAStreamOfAllKinds(t *testing.T) {
 	})
 }
 
+// A sink of lines, as files are, knows its last line and nothing else: that is enough.
+func TestCrashOfASinkOfLines(t *testing.T) {
+	formats(t, func(t *testing.T, format changefeed.Format) {
+		h := newHistory(24)
+		h.fill(40, 50)
+		s := &story{history: h, lost: 20, base: 25, beats: 3}
+		spec := changefeed.Spec{Format: format, Filter: changefeed.Filter{Tables: []string{"s", "h"}}, Digests: true}
+		whole := &memory{max: 1 << 30}
+		w := open(t, Options{Target: target(spec), Appender: whole})
+		s.tell(t, w)
+		shut(t, w)
+		check(t, lines(t, whole.messages))
+		for cut := 1; cut < len(whole.messages); cut++ {
+			sink := &memory{max: 1 << 30, messages: slices.Clone(whole.messages[:cut])}
+			at, err := TailOfLine(append(slices.Clone(whole.messages[cut-1].Value), '\n'))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := open(t, Options{Target: target(spec), Appender: sink, Tail: at})
+			again := w.Resume().InSnapshot && whole.messages[cut-1].Kind != SnapshotBegin
+			s.tell(t, w)
+			shut(t, w)
+			check(t, lines(t, sink.messages))
+			if diff := sameMessages(sink.messages, whole.messages); diff != "" && !again {
+				t.Fatalf("after a cut at message %d: %s", cut, diff)
+			}
+		}
+		if _, err := TailOfLine([]byte(`{"half":`)); err == nil {
+			t.Error("half a line was taken")
+		}
+	})
+}
+
 // An event of which a part is there, and whose rest the log no longer has, is given up by a snapshot.
 func TestPlaceLostWithinAnEvent(t *testing.T) {
 	h := newHistory(12)
