@@ -65,7 +65,9 @@ func TestACallThatIsBrokenOffGoesOn(t *testing.T) {
 		for range 12 {
 			ms := []event.Mutation{}
 			for range 8 {
-				ms = append(ms, h.mutation(20<<10))
+				// Large lines with tombstones, so that calls are broken off before these as well.
+				gone := event.Mutation{Op: event.OpSRem, Type: event.TypeSet, Key: fmt.Appendf(nil, "s:%0900d", 0), Elements: []event.Element{{Sub: h.value(20 << 10)}}}
+				ms = append(ms, h.mutation(20<<10), gone)
 			}
 			h.add(ms...)
 		}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -386,6 +387,51 @@ func TestCrashAtEveryMessage(t *testing.T) {
 				t.Error("no parts came")
 			}
 		})
+	}
+}
+
+// What keys and values messages have, by their kind.
+func TestKeysAndTombstones(t *testing.T) {
+	h := newHistory(25)
+	long := bytes.Repeat([]byte("k"), 900)
+	h.add(event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("s:1"), Value: []byte("v")}, event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte{}},
+		event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: long}, event.Mutation{Op: event.OpDel, Type: event.TypeString, Key: long},
+		event.Mutation{Op: event.OpExpire, Type: event.TypeString, Key: []byte("s:1")}, event.Mutation{Op: event.OpRange, Key: []byte("a"), Value: []byte("b")},
+		event.Mutation{Op: event.OpSAdd, Type: event.TypeSet, Key: []byte("m"), Count: 1, Elements: []event.Element{{Sub: []byte("x")}}},
+		event.Mutation{Op: event.OpSRem, Type: event.TypeSet, Key: []byte("m"), Elements: []event.Element{{Sub: []byte("x")}}})
+	for _, tombstones := range []bool{true, false} {
+		sink := &memory{max: 1 << 10}
+		w := open(t, Options{Target: target(changefeed.Spec{}), Appender: sink, Tombstones: tombstones})
+		h.write(t, w)
+		must(t, h.last.Position, w.Heartbeat(t.Context(), h.last.Position, &h.last, 5))
+		settle(t, w, h.last.Position)
+		shut(t, w)
+		hash := string(ShortKey(long, 1<<10))
+		if len(hash) != 7+64 || !strings.HasPrefix(hash, "sha256:") {
+			t.Errorf("the key of a key that is too long: %q", hash)
+		}
+		var got []string
+		for _, m := range sink.messages {
+			if m.Offset > 0 {
+				continue
+			}
+			key := "nil"
+			if m.Key != nil {
+				key = fmt.Sprintf("%q", m.Key)
+			}
+			if (m.Value == nil) != (m.Kind == Tombstone) {
+				t.Errorf("%s: value %q", m.Kind, m.Value)
+			}
+			got = append(got, fmt.Sprintf("%s.%d %s", m.Kind, m.Seq, key))
+		}
+		want := []string{`change.0 "s:1"`, `change.1 ""`, `change.2 "` + hash + `"`, `change.3 "` + hash + `"`, `tombstone.3 "` + hash + `"`, `change.4 "s:1"`, `tombstone.4 "s:1"`,
+			`change.5 nil`, `change.6 "m"`, `change.7 "m"`, `tombstone.7 "m"`, `heartbeat.0 nil`}
+		if !tombstones {
+			want = slices.DeleteFunc(want, func(s string) bool { return strings.HasPrefix(s, "tombstone") })
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%q, want\n%q", got, want)
+		}
 	}
 }
 
