@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -176,6 +177,52 @@ func takeLines(t *testing.T, v *Validator, lines [][]byte, from int) {
 	}
 }
 
+// Rows that come again after a reconnect have to be those that came before.
+func TestOtherRowsAfterAReconnect(t *testing.T) {
+	s := newStream(21, 6)
+	base, at := &s.stamps[5], s.events[5].Time
+	base.Prev = Position{}
+	rows := rowsOf()
+	was := snapshotLines(base, at, rows, s.names, false)
+	rows[2].Elements[0].Value = []byte("other")
+	other := snapshotLines(base, at, rows, s.names, false)
+	if err := validate(slices.Concat(was[:4], was[3:]), true); err != nil {
+		t.Fatal(err)
+	}
+	broken(t, "another row", validate(slices.Concat(was[:4], other[3:]), true), Unique)
+}
+
+// A heartbeat that names another last event, or another chain there, than those that came shows what was lost or is of another history.
+func TestHeartbeatsOfOtherStreams(t *testing.T) {
+	s := newStream(21, 6)
+	var scratch Scratch
+	lines := s.lines()
+	st := s.stamps[5]
+	beat := AppendHeartbeat(nil, &st, Position{2, st.Position.Index + 3}, 9, &scratch)
+	if err := validate(slices.Concat(lines, [][]byte{beat}), false); err != nil {
+		t.Fatal(err)
+	}
+	last := len(s.events[5].Mutations)
+	err := validate(slices.Concat(lines[:len(lines)-last], [][]byte{beat}), false)
+	if broken(t, "the last event is lost", err, Reliable); err != nil && !strings.Contains(err.Error(), "a gap: a heartbeat says") {
+		t.Error(err)
+	}
+	st.Chain[0]++
+	other := AppendHeartbeat(nil, &st, Position{2, st.Position.Index + 3}, 9, &scratch)
+	for _, replays := range []bool{false, true} {
+		broken(t, "another chain", validate(slices.Concat(lines, [][]byte{other}), replays), Reliable)
+	}
+	first := s.stamps[2]
+	first.Chain[0]++
+	old := AppendHeartbeat(nil, &first, first.Position, 9, &scratch)
+	var from int
+	for i := range 2 {
+		from += len(s.events[i].Mutations)
+	}
+	to := from + len(s.events[2].Mutations)
+	broken(t, "another chain in a replay", validate(slices.Concat(lines, lines[from:to], [][]byte{old}), true), Reliable)
+}
+
 // A snapshot's begin gives up an event that wasn't whole, as it says that the one before that was the last; but not one that it says was there.
 func TestASnapshotGivesUpAnEventThatIsntWhole(t *testing.T) {
 	s := newStream(21, 12)
@@ -251,7 +298,7 @@ func TestEveryBitOfLinesOfAllKinds(t *testing.T) {
 					flipped := bytes.Clone(line)
 					flipped[j] ^= 1 << bit
 					lines[i] = new(read)
-					if lines[i].p.Parse(flipped, &lines[i].l) != nil || bytes.Equal(AppendLine(nil, &lines[i].l, lines[i].p.Names), line) {
+					if lines[i].p.Parse(flipped, &lines[i].l) != nil || lines[i].same(was, line) {
 						continue
 					}
 					if validateRead(lines, false) == nil {
@@ -268,6 +315,11 @@ func TestEveryBitOfLinesOfAllKinds(t *testing.T) {
 type read struct {
 	p Parser
 	l Line
+}
+
+// same says whether a line says the same as another one.
+func (r *read) same(other *read, line []byte) bool {
+	return r.l.Check == other.l.Check && bytes.Equal(AppendLine(nil, &r.l, r.p.Names), line)
 }
 
 func readAll(t *testing.T, lines [][]byte) []*read {

@@ -270,6 +270,31 @@ func TestWhatIsFilteredIsDurable(t *testing.T) {
 	}
 }
 
+// What was left out while a batch is being written is durable when that is.
+func TestWhatIsFilteredBehindABatchIsDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(26)
+		h.add(event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("s:1")})
+		h.add(event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("t:1")})
+		sink := &memory{max: 1 << 20, gate: make(chan struct{})}
+		w := open(t, Options{Target: target(changefeed.Spec{Filter: changefeed.Filter{Tables: []string{"s"}}}), Appender: sink})
+		for i := range h.events {
+			must(t, h.last.Position, w.Event(t.Context(), &h.stamps[i], h.events[i], h.names))
+			must(t, h.last.Position, w.Flush(t.Context()))
+			synctest.Wait()
+			if !w.Durable().Position.IsZero() {
+				t.Fatalf("durable: %+v", w.Durable())
+			}
+		}
+		sink.gate <- struct{}{}
+		synctest.Wait()
+		if w.Durable().Position != h.last.Position {
+			t.Errorf("durable: %+v", w.Durable())
+		}
+		shut(t, w)
+	})
+}
+
 // While a batch is written what is flushed lingers in one batch, not in one for each Flush, and goes as soon as the sink is free.
 func TestFlushWhileTheSinkIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
