@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,11 +114,44 @@ func TestSharesWithOthers(t *testing.T) {
 	})
 }
 
+// What a process leaves goes to who has less.
+func TestWhoHasLessIsFirst(t *testing.T) {
+	in(t, 60, func(w *world) {
+		w.create()
+		var begun atomic.Bool
+		half := func(n uint32) time.Duration {
+			if begun.Load() {
+				return 0
+			}
+			return time.Duration(n/30) * time.Second
+		}
+		a := w.start("a", func(o *Options) { o.Source = &preferring{w.source, half} })
+		after(900 * time.Millisecond)
+		b := w.start("b")
+		after(5 * time.Second)
+		c := w.start("c")
+		if x, y := len(a.Feeds()), len(b.Feeds()); x < 30 || x+y != 60 {
+			t.Fatalf("%d and %d of 60", x, y)
+		}
+		left := len(b.Feeds())
+		begun.Store(true)
+		b.stop()
+		after(5 * time.Second)
+		if n := len(c.Feeds()); n < left*3/4 {
+			t.Fatalf("who had none took %d of %d", n, left)
+		}
+		a.stop()
+		c.stop()
+	})
+}
+
 func TestPreference(t *testing.T) {
 	in(t, 2, func(w *world) {
 		w.create()
-		a := w.start("a", func(o *Options) { o.Source = &preferring{w.source, 1} })
-		b := w.start("b", func(o *Options) { o.Source = &preferring{w.source, 0} })
+		far := func(n uint32) time.Duration { return time.Duration(n) * time.Second }
+		near := func(n uint32) time.Duration { return time.Duration(1-n) * time.Second }
+		a := w.start("a", func(o *Options) { o.Source = &preferring{w.source, near} })
+		b := w.start("b", func(o *Options) { o.Source = &preferring{w.source, far} })
 		after(3 * time.Second)
 		if x, y := a.Feeds(), b.Feeds(); len(x) != 1 || len(y) != 1 || x[0].Partition != 1 || y[0].Partition != 0 {
 			t.Fatalf("a runs %+v, b %+v", x, y)
@@ -474,6 +508,23 @@ func TestSourceTroubles(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where nothing moves that could show that a trouble is over, it is over when it hasn't come again for a while.
+func TestRecoversAtRest(t *testing.T) {
+	in(t, 1, func(w *world) {
+		w.source.logs[0].add(3)
+		w.create()
+		p := w.start("a")
+		after(10 * time.Second)
+		w.source.set(func() { w.source.fail = errors.New("no replica served") })
+		after(20 * time.Second)
+		w.wantState(0, changefeed.Warning, changefeed.CodeSourceDown)
+		w.source.set(func() { w.source.fail = nil })
+		after(50 * time.Second)
+		w.wantState(0, changefeed.Normal, "")
+		p.stop()
+	})
 }
 
 // A position beyond the log, and a namespace that isn't known, may be what replicas have yet to hear of. After a minute they aren't.

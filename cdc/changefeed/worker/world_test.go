@@ -311,18 +311,13 @@ func (s *source) Partitions(context.Context, string) (uint32, error) {
 
 func (s *source) Preference(string, uint32) time.Duration { return 0 }
 
-// preferring is a source of a process that prefers one partition.
+// preferring is a source of a process that leaves some partitions to others.
 type preferring struct {
 	*source
-	near uint32
+	delay func(partition uint32) time.Duration
 }
 
-func (p *preferring) Preference(_ string, partition uint32) time.Duration {
-	if partition == p.near {
-		return 0
-	}
-	return time.Second
-}
+func (p *preferring) Preference(_ string, partition uint32) time.Duration { return p.delay(partition) }
 
 func (s *source) Head(_ context.Context, _ string, partition uint32) (changefeed.Head, error) {
 	if err := s.failure(); err != nil {
