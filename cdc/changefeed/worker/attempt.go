@@ -23,10 +23,11 @@ type attempt struct {
 	time int64       // and its time
 	to   until
 
-	dirty bool      // something was given since the last flush
-	count int       // events since the clock was looked at
-	beat  time.Time // when the last heartbeat was given
-	log   bool      // what is read is the log
+	broken error     // what the source ran into last
+	dirty  bool      // something was given since the last flush
+	count  int       // events since the clock was looked at
+	beat   time.Time // when the last heartbeat was given
+	log    bool      // what is read is the log
 }
 
 // attempt opens the sink and goes on until something ends it.

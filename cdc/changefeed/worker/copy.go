@@ -10,29 +10,54 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 )
 
-// follow reads the log for as long as it has what comes next, and what replaces it where it hasn't.
+// follow reads the log for as long as it has what comes next, and what replaces it where it hasn't. While the source fails the writer stays: it is not
+// its fault.
 func (a *attempt) follow() error {
 	for {
 		err := a.readLog()
-		if !errors.Is(err, errCompacted) {
-			return err
+		switch {
+		case errors.Is(err, errCompacted):
+			err = a.rejoin(err)
+		case err == a.broken:
+			err = a.retry(err)
 		}
-		if err := a.rejoin(err); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 }
 
+// retry waits before the source is tried again, if that makes sense.
+func (a *attempt) retry(err error) error {
+	var e *changefeed.Error
+	if a.read.Err() != nil || !errors.As(err, &e) || e.Final {
+		return err
+	}
+	if err := a.flush(); err != nil {
+		return err
+	}
+	a.broken, a.beat = nil, time.Time{}
+	a.w.track.doubt()
+	a.w.failed(e)
+	return a.w.pause(a.read)
+}
+
+// failed is what a source ran into, as the attempt's end.
+func (a *attempt) failed(err error) error {
+	a.broken = ended(a.read, a.w.sourceError(err))
+	return a.broken
+}
+
 func (a *attempt) readLog() error {
 	stream, err := a.w.o.Source.Open(a.read, a.w.spec.Namespace, a.w.partition, a.at)
 	if err != nil {
-		return ended(a.read, a.w.sourceError(err))
+		return a.failed(err)
 	}
 	defer stream.Close()
 	a.log = true
 	err = a.copy(stream)
 	if err == io.EOF {
-		return a.w.sourceError(errors.New("the stream ended, although it was to go on"))
+		return a.failed(errors.New("the stream ended, although it was to go on"))
 	}
 	return err
 }
@@ -70,25 +95,27 @@ func (a *attempt) next(stream changefeed.Stream) (item *changefeed.Item, err err
 	if stream.Buffered() {
 		item, err = stream.Next(a.read)
 	} else {
+		if err := a.settle(); err != nil {
+			return nil, err
+		}
 		item, err = a.await(stream)
 	}
 	if err == nil || err == io.EOF {
 		return item, err
 	}
-	return nil, ended(a.read, a.w.sourceError(err))
+	return nil, a.failed(err)
+}
+
+// settle leaves nothing with the writer that could go on while there is nothing to read.
+func (a *attempt) settle() error {
+	if err := a.beatIfDue(time.Now()); err != nil || !a.dirty {
+		return err
+	}
+	return a.flush()
 }
 
 func (a *attempt) await(stream changefeed.Stream) (*changefeed.Item, error) {
 	begin := time.Now()
-	if err := a.beatIfDue(begin); err != nil {
-		return nil, err
-	}
-	if a.dirty {
-		if err := a.flush(); err != nil {
-			return nil, err
-		}
-		begin = time.Now()
-	}
 	a.w.waiting.Store(begin.UnixNano())
 	item, err := stream.Next(a.read)
 	a.w.waiting.Store(0)

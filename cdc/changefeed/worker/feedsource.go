@@ -29,7 +29,7 @@ type FeedSourceOptions struct {
 	Dial []grpc.DialOption
 	// Preference says how long this process should leave a partition to others; nil: not at all.
 	Preference func(namespace string, partition uint32) time.Duration
-	// GiveUp is how long replicas may not serve before that counts as a failure; 0 is 10 s.
+	// GiveUp is how long replicas may not serve before that counts as a failure; 0 is 5 s.
 	GiveUp time.Duration
 	// Logger is told of replicas that can't serve; nil is for nobody.
 	Logger *slog.Logger
@@ -48,7 +48,7 @@ func NewFeedSource(o FeedSourceOptions) (*FeedSource, error) {
 	if o.Cluster == "" || len(o.Nodes) == 0 {
 		return nil, errors.New("changefeed worker: a source wants the cluster's id and at least one node, host:port")
 	}
-	o.GiveUp = cmp.Or(o.GiveUp, 10*time.Second)
+	o.GiveUp = cmp.Or(o.GiveUp, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

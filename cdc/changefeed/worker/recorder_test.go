@@ -62,6 +62,13 @@ func (r *recorder) opens() int {
 	return r.opened
 }
 
+// opensOf is how many writers a partition had.
+func (r *recorder) opensOf(partition uint32) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stream(partition).opens
+}
+
 func (r *recorder) closes() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

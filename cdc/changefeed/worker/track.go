@@ -16,7 +16,7 @@ type track struct {
 	// seen is up to where the source gave everything, a bookmark included, and seenTime a time before which nothing is still to come.
 	seen     event.Position
 	seenTime int64
-	// asked says that the writer took something since restart.
+	// asked says that the writer took something since restart or doubt.
 	asked   bool
 	samples samples
 }
@@ -75,6 +75,13 @@ func (t *track) restart(at event.Position, time int64) {
 	defer t.mu.Unlock()
 	t.given, t.event, t.seen, t.seenTime = at, at, at, time
 	t.samples.n, t.asked = 0, false
+}
+
+// doubt forgets that the writer took something.
+func (t *track) doubt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = false
 }
 
 // gave notes an event that the writer took, or what a snapshot led to.

@@ -59,7 +59,7 @@ type worker struct {
 		health   health
 		head     changefeed.Head
 		headAt   time.Time // zero: not known
-		opened   time.Time // when the writer was
+		opened   time.Time // since when an attempt has gone well
 		// saved is the position that was saved last, held what the log was told to keep after, each with the chain there.
 		saved, held           event.Position
 		savedChain, heldChain event.Chain
@@ -157,7 +157,7 @@ func (w *worker) attempts() error {
 		if end := w.judge(err); end != nil {
 			return end
 		}
-		if err := w.pause(); err != nil {
+		if err := w.pause(w.reading); err != nil {
 			return err
 		}
 	}
@@ -191,6 +191,7 @@ func (w *worker) failed(e *changefeed.Error) {
 	w.mu.Lock()
 	h := &w.mu.health
 	h.fail(e, time.Now())
+	w.mu.opened = time.Now()
 	tries := h.tries
 	w.mu.Unlock()
 	if tries == 1 || tries == warnFailures {
@@ -209,7 +210,7 @@ func (w *worker) failingFor() time.Duration {
 }
 
 // pause waits before another attempt, longer with each failure in a row.
-func (w *worker) pause() error {
+func (w *worker) pause(ctx context.Context) error {
 	w.mu.Lock()
 	d := backoff(w.mu.health.tries)
 	w.mu.Unlock()
@@ -218,8 +219,8 @@ func (w *worker) pause() error {
 	select {
 	case <-timer.C:
 		return nil
-	case <-w.reading.Done():
-		return context.Cause(w.reading)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -498,9 +498,13 @@ func TestSourceTroubles(t *testing.T) {
 				w.source.logs[0].add(1)
 				after(20 * time.Second)
 				w.wantState(0, c.state, c.code)
+				opens := w.sink.opensOf(0)
 				w.source.set(func() { w.source.fail = nil })
 				after(40 * time.Second)
 				if c.state == changefeed.Warning {
+					if opens != 1 {
+						t.Errorf("the sink was opened %d times because of its source", opens)
+					}
 					w.wantState(0, changefeed.Normal, "")
 					w.wantAll(0)
 				}
