@@ -523,7 +523,10 @@ func TestRecoversAtRest(t *testing.T) {
 		after(10 * time.Second)
 		w.source.set(func() { w.source.fail = errors.New("no replica served") })
 		after(20 * time.Second)
-		w.wantState(0, changefeed.Warning, changefeed.CodeSourceDown)
+		for range 120 {
+			after(time.Second)
+			w.wantState(0, changefeed.Warning, changefeed.CodeSourceDown) // and not now and then
+		}
 		w.source.set(func() { w.source.fail = nil })
 		after(50 * time.Second)
 		w.wantState(0, changefeed.Normal, "")
