@@ -52,6 +52,11 @@ func feedOn(t *testing.T, s *Store) changefeed.Claim {
 	return c
 }
 
+// owned says whether so many partitions of it have an owner.
+func owned(partitions int) func(*changefeed.View) bool {
+	return func(v *changefeed.View) bool { return v.Feeds["f"] != nil && len(v.Feeds["f"].Owners) == partitions }
+}
+
 func lostWithin(t *testing.T, c changefeed.Claim, limit time.Duration) {
 	t.Helper()
 	select {
@@ -68,7 +73,7 @@ func TestClaimsLostByTheClock(t *testing.T) {
 	const ttl = 2 * time.Second
 	s, other := openFor(t, p.listener.Addr().String(), cluster, ttl), openFor(t, etcd.Endpoint(), cluster, ttl)
 	c := feedOn(t, s)
-	metatest.UntilFeeds(t, other.Changefeeds(), "the owner", func(v *changefeed.View) bool { return v.Feeds["f"] != nil && len(v.Feeds["f"].Owners) == 1 })
+	metatest.UntilFeeds(t, other.Changefeeds(), "the owner", owned(1))
 	p.set(true)
 	lostWithin(t, c, ttl)
 	if v := other.Changefeeds().View(); len(v.Feeds["f"].Owners) != 1 {
@@ -77,9 +82,9 @@ func TestClaimsLostByTheClock(t *testing.T) {
 	if err := c.Save(t.Context(), metatest.Progress(1)); !errors.Is(err, changefeed.ErrFenced) {
 		t.Fatalf("saved under a lost claim: %v", err)
 	}
-	metatest.UntilFeeds(t, other.Changefeeds(), "no owner", func(v *changefeed.View) bool { return len(v.Feeds["f"].Owners) == 0 })
+	metatest.UntilFeeds(t, other.Changefeeds(), "no owner", owned(0))
 	p.set(false)
-	metatest.UntilFeeds(t, s.Changefeeds(), "no owner", func(v *changefeed.View) bool { return len(v.Feeds["f"].Owners) == 0 })
+	metatest.UntilFeeds(t, s.Changefeeds(), "no owner", owned(0))
 	again := feedOn(t, s)
 	if again.Epoch() <= c.Epoch() {
 		t.Fatalf("epoch %d after %d", again.Epoch(), c.Epoch())
@@ -139,8 +144,8 @@ func TestOrphanedClaim(t *testing.T) {
 		t.Fatalf("the process's own orphan is in its way: %v", err)
 	}
 	orphan(seat{"f", 2})
-	metatest.UntilFeeds(t, s.Changefeeds(), "the orphan", func(v *changefeed.View) bool { return len(v.Feeds["f"].Owners) == 3 })
-	metatest.UntilFeeds(t, s.Changefeeds(), "the orphan gone", func(v *changefeed.View) bool { return len(v.Feeds["f"].Owners) == 2 })
+	metatest.UntilFeeds(t, s.Changefeeds(), "the orphan", owned(3))
+	metatest.UntilFeeds(t, s.Changefeeds(), "the orphan gone", owned(2))
 }
 
 // Progress wakes nobody who watches the cluster.
@@ -156,7 +161,9 @@ func TestFeedsApartFromCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	metatest.UntilFeeds(t, s.Changefeeds(), "the last position", func(v *changefeed.View) bool { return v.Feeds["f"].Progress[0].Position.Index == last })
+	metatest.UntilFeeds(t, s.Changefeeds(), "the last position", func(v *changefeed.View) bool {
+		return v.Feeds["f"] != nil && v.Feeds["f"].Progress[0].Position.Index == last
+	})
 	if v := s.View(); v != before {
 		t.Fatalf("progress made a view of the cluster: revision %d after %d", v.Revision, before.Revision)
 	}
@@ -196,6 +203,7 @@ func TestFeedUnreadable(t *testing.T) {
 func TestClosedRegistry(t *testing.T) {
 	etcd := startEtcd(t, etcdserver.Options{DataDir: t.TempDir()})
 	s := openFor(t, etcd.Endpoint(), cluster, 3*time.Second)
+	create(t, s, "default", 1) // etcd is up, and not only begun
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
