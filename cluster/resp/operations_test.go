@@ -282,9 +282,9 @@ func TestInfoSections(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"": "Server Clients Memory Persistence Stats Replication Raft CPU Modules Errorstats Cluster Keyspace", "nosuch": "", "cpu CPU": "CPU", "keyspace clients": "Clients Keyspace",
-		"all":                  "Server Clients Memory Persistence Stats Replication Raft CPU Commandstats Errorstats Latencystats Cluster Keyspace",
-		"default latencystats": "Server Clients Memory Persistence Stats Replication Raft CPU Modules Errorstats Latencystats Cluster Keyspace",
+		"": "Server Clients Memory Persistence Stats Replication Raft CDC CPU Modules Errorstats Cluster Keyspace", "nosuch": "", "cpu CPU": "CPU", "keyspace clients": "Clients Keyspace",
+		"all":                  "Server Clients Memory Persistence Stats Replication Raft CDC CPU Commandstats Errorstats Latencystats Cluster Keyspace",
+		"default latencystats": "Server Clients Memory Persistence Stats Replication Raft CDC CPU Modules Errorstats Latencystats Cluster Keyspace",
 	} {
 		var got []string
 		for _, m := range regexp.MustCompile(`# (\w+)\r\n`).FindAllStringSubmatch(c.do(append([]string{"INFO"}, strings.Fields(args)...)...), -1) {
