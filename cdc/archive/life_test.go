@@ -249,6 +249,36 @@ func TestEarlierOwnerIsRefused(t *testing.T) {
 	}
 }
 
+// TestSnapshotEndsItsSegment has a snapshot over several segments, and wants the next event in another one: then the newest segment proves itself.
+func TestSnapshotEndsItsSegment(t *testing.T) {
+	s := streamtest.New(4)
+	s.Event()
+	s.Snapshot(40)
+	s.Event()
+	cfg := testConfig()
+	disk := newCrashFS()
+	l, err := beginLife(newSink(cfg, Options{}, disk, disk.clock), 1, s.Units)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.a.Close()
+	for _, u := range s.Units {
+		for i := range u.Messages {
+			b := message.Batch{Messages: u.Messages[i : i+1]}
+			if i == len(u.Messages)-1 {
+				b.Last = u.Reached
+			}
+			if err := l.a.Append(context.Background(), &b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	parts, _, err := (&folder{fs: disk, path: testFolder}).list()
+	if n := len(parts); err != nil || n < 4 || !parts[n-2].within || parts[n-1].within || parts[n-1].after != s.Units[1].Reached.Position {
+		t.Fatalf("%v\n%s", err, disk.dump())
+	}
+}
+
 // TestEveryCut cuts the newest segment at every byte, as a process that dies leaves it.
 func TestEveryCut(t *testing.T) {
 	units := streamtest.New(3).Fill(9, true).Units

@@ -71,6 +71,30 @@ func TestTooManyPartitions(t *testing.T) {
 	}
 }
 
+// TestStrayLines has lines that tell no partition among those of two.
+func TestStrayLines(t *testing.T) {
+	var lines [][]byte
+	for n := range uint32(2) {
+		lines = append(lines, streamtest.NewPartition(10, n).Fill(10, true).Lines()...)
+	}
+	for range 150 {
+		lines = append(lines, []byte("{\"not\":\"a line\",\"position\":\"2-7\"}\n"))
+	}
+	r := check(t, lines, Options{})
+	if r.Verdict != Violated || r.StrayLines != 150 || len(r.Stray) != strayKept || r.Stray[0].Line != int64(len(lines)-149) || r.Stray[0].Position.Index != 7 {
+		t.Fatalf("%s, %d stray lines: %+v", r.Verdict, r.StrayLines, r.Stray[0])
+	}
+	for i := range r.Partitions {
+		if r.Partitions[i].Verdict != OK {
+			t.Errorf("%+v", r.Partitions[i])
+		}
+	}
+	var out strings.Builder
+	if err := r.WriteText(&out); err != nil || !strings.Contains(out.String(), "and 50 more such lines") {
+		t.Fatal(out.String(), err)
+	}
+}
+
 // TestReport counts what a stream has.
 func TestReport(t *testing.T) {
 	s := streamtest.New(4)

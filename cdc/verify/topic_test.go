@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/zankv/zankv/cdc/archive/streamtest"
@@ -67,7 +68,7 @@ func TestEveryFaultOfAMessageIsFound(t *testing.T) {
 	s := streamtest.New(8).Fill(70, true)
 	s.Event()
 	end := s.Last().Position
-	all := inParts(t, s.Units, 300)
+	all := inParts(t, s.Units, 420) // about half of the lines are whole
 	o := fromTheBeginning(end)
 	if r := checkMessages(t, all, false, o); !r.OK() {
 		t.Fatal(firstProblem(r))
@@ -104,6 +105,17 @@ func TestEveryFaultOfAMessageIsFound(t *testing.T) {
 func harmless(fault string, m *message.Message) bool {
 	keyless := m.Kind != message.Change || bytes.Contains(m.Value, []byte(`"op":"range"`))
 	return fault == "removed" && m.Kind == message.Heartbeat || fault == "with another key" && keyless
+}
+
+// TestTopicThatEndsWithinALine says so, also when nothing is known of its end.
+func TestTopicThatEndsWithinALine(t *testing.T) {
+	s := streamtest.New(8).Fill(5, false)
+	s.Event()
+	all := inParts(t, s.Units, 100)
+	r := checkMessages(t, all[:len(all)-1], false, Options{})
+	if p := firstProblem(r); r.Verdict != Incomplete || !strings.Contains(p.What, "missing at the end") || p.Position.IsZero() {
+		t.Fatalf("%s: %v", r.Verdict, p)
+	}
 }
 
 // TestTopicWithoutItsBeginning has the oldest messages removed, wherever that is.
