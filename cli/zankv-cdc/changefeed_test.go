@@ -143,7 +143,7 @@ func TestDoctor(t *testing.T) {
 		r.TruncateBare(15)
 	}
 	r := command(t, "doctor")
-	if err := r.check(1, "orders partition 1: normal: compaction, log-compacted\n", ""); err != nil || r.stderr != "" {
+	if err := r.check(1, "orders partition 1: compaction, log-compacted (normal)\n", ""); err != nil || r.stderr != "" {
 		t.Error(err)
 	}
 	// And the worker's own trouble comes before what is found here.

@@ -31,7 +31,7 @@ func definitionFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-digests", Usage: "leave no digests of what is filtered out; the sink can't be verified then"})...)
 }
 
-const createDescription = `The cluster checks the definition, and that the sink can be reached, before it takes it. Then it runs at once.
+const createDescription = `The cluster checks the definition before it takes it. Then it runs at once; query shows whether the sink can be reached.
 
 A kafka:// sink's topic is created if it isn't there, with a partition for each of the namespace; {cluster} and {namespace} in its name are filled
 in. Passwords don't stand in the URI. A file:// sink is an archive that other changefeeds can go on from.

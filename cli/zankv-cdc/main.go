@@ -28,7 +28,7 @@ func main() {
 // run returns the exit code. Results go to stdout; errors, warnings, questions and progress to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	app := newApp(stdin, stdout, stderr)
-	err := app.RunContext(ctx, args)
+	err := app.RunContext(ctx, optionsFirst(app, args))
 	if err == nil {
 		return 0
 	}
@@ -61,7 +61,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{tailCommand(), changefeedCommand(), checkpointCommand(), consumersCommand(), doctorCommand()},
+		Commands:        []*cli.Command{tailCommand(), changefeedCommand(), checkpointCommand(), consumersCommand(), verifyCommand(), doctorCommand()},
 		OnUsageError:    misuse,
 		// Patterns of keys may hold commas: lists are taken apart where their meaning is known.
 		DisableSliceFlagSeparator: true,

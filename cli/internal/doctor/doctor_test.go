@@ -153,11 +153,11 @@ func TestWrite(t *testing.T) {
 	if err := r.Write(&b, now); err != nil {
 		t.Fatal(err)
 	}
-	want := `orders partition 1: failed for 1 min 30 s: sink, topic
+	want := `orders partition 1: sink, topic (failed for 1 min 30 s)
   what: no topic [0m
   do:   create it
 
-cluster: note: log-read, source-unreachable
+cluster: log-read, source-unreachable (note)
   what: node n3:1 doesn't answer: refused
   do:   start it, or mend the network between here and it; or name another one by --nodes
 

@@ -134,7 +134,7 @@ func (f *Finding) write(b *strings.Builder, now time.Time) {
 	if f.Since != 0 {
 		since = " for " + table.Seconds(now.Sub(time.Unix(0, f.Since)).Seconds())
 	}
-	fmt.Fprintf(b, "%s: %s%s: %s, %s\n", table.Plain(where), state, since, f.Stage, f.Code)
+	fmt.Fprintf(b, "%s: %s, %s (%s%s)\n", table.Plain(where), f.Stage, f.Code, state, since)
 	fmt.Fprintf(b, "  what: %s\n", table.Plain(f.Reason))
 	if f.Action != "" {
 		fmt.Fprintf(b, "  do:   %s\n", table.Plain(f.Action))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cli/internal/table"
 )
 
@@ -26,6 +27,14 @@ func List(w io.Writer, all []Status, now time.Time) error {
 	return err
 }
 
+// position is a checkpoint's; the zero one says that nothing was written yet.
+func position(p event.Position) string {
+	if p.IsZero() {
+		return table.None
+	}
+	return p.String()
+}
+
 // Checkpoints shows how far each partition is.
 func Checkpoints(w io.Writer, s *Status, now time.Time) error {
 	t := table.New(">PARTITION", "STATE", ">POSITION", "TIME", "SAVED", "SET", "CHAIN")
@@ -35,14 +44,17 @@ func Checkpoints(w io.Writer, s *Status, now time.Time) error {
 			continue
 		}
 		set := "by the sink"
-		if p.Progress.Forced {
+		switch {
+		case p.Progress.Forced:
 			set = "by hand"
+		case p.Progress.Position.IsZero():
+			set = table.None
 		}
 		chain := table.None
 		if !p.Progress.Chain.IsZero() {
 			chain = p.Progress.Chain.String()
 		}
-		t.Row(fmt.Sprint(p.Partition), string(p.State), p.Progress.Position.String(), table.Time(p.Progress.Time), table.Time(p.Progress.Updated), set, chain)
+		t.Row(fmt.Sprint(p.Partition), string(p.State), position(p.Progress.Position), table.Time(p.Progress.Time), table.Time(p.Progress.Updated), set, chain)
 	}
 	_, err := t.WriteTo(w)
 	return err

@@ -146,7 +146,7 @@ func partitions(w io.Writer, all []Standing) {
 			t.Row(fmt.Sprint(s.Partition), string(s.State), table.None, table.None, table.None, table.None, table.None, table.None, table.None, table.None, table.None, owner)
 			continue
 		}
-		t.Row(fmt.Sprint(s.Partition), string(s.State), s.Progress.Position.String(), fmt.Sprint(f.LagEntries), table.Bytes(f.LagBytes), table.Seconds(f.LagSeconds),
+		t.Row(fmt.Sprint(s.Partition), string(s.State), position(s.Progress.Position), fmt.Sprint(f.LagEntries), table.Bytes(f.LagBytes), table.Seconds(f.LagSeconds),
 			table.Seconds(f.ETASeconds), table.Rate(f.EventsPerSecond), table.Bytes(f.BytesPerSecond), fmt.Sprint(f.Retries), table.Bytes(f.Buffered), owner)
 	}
 	t.WriteTo(w)
@@ -159,7 +159,7 @@ func trouble(b *strings.Builder, s Standing, now time.Time) {
 	if t.Since != 0 {
 		since = " for " + table.Seconds(now.Sub(time.Unix(0, t.Since)).Seconds())
 	}
-	fmt.Fprintf(b, "partition %d is in %s%s: %s, %s\n", s.Partition, s.State, since, t.Stage, t.Code)
+	fmt.Fprintf(b, "partition %d: %s, %s (%s%s)\n", s.Partition, t.Stage, t.Code, s.State, since)
 	fmt.Fprintf(b, "  what: %s\n", table.Plain(t.Reason))
 	if t.Action != "" {
 		fmt.Fprintf(b, "  do:   %s\n", table.Plain(t.Action))

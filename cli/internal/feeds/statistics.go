@@ -63,7 +63,7 @@ func Statistics(w io.Writer, s *Status, all []Rates, now time.Time) error {
 	var sum Rates
 	for i := range all {
 		r := &all[i]
-		t.Row(r.cells(fmt.Sprint(r.Partition), r.Position.String())...)
+		t.Row(r.cells(fmt.Sprint(r.Partition), position(r.Position))...)
 		sum.add(r)
 	}
 	if len(all) > 1 {
