@@ -72,7 +72,8 @@ func unlessEnded(ctx context.Context, err error) error {
 }
 
 func showStatistics(c *cli.Context, before, after *feeds.Status) error {
-	now, rates := time.Now(), feeds.RatesOf(before, after)
+	now := time.Now()
+	rates := feeds.RatesOf(before, after, now)
 	if c.Bool("json") {
 		return feeds.JSONLine(c.App.Writer, map[string]any{"id": after.Spec.ID, "state": feeds.State(after, feeds.Standings(after, now)), "time": now.UnixNano(), "partitions": rates})
 	}

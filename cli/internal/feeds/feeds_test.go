@@ -74,7 +74,7 @@ func TestGolden(t *testing.T) {
 		"list.txt":         func(b *bytes.Buffer) error { return List(b, []Status{*second, *orders()}, now) },
 		"checkpoint.txt":   func(b *bytes.Buffer) error { return Checkpoints(b, orders(), now) },
 		"query.json":       func(b *bytes.Buffer) error { return JSON(b, ObjectOf(orders(), now)) },
-		"statistics.txt":   func(b *bytes.Buffer) error { return Statistics(b, orders(), RatesOf(earlier(), orders()), now) },
+		"statistics.txt":   func(b *bytes.Buffer) error { return Statistics(b, orders(), RatesOf(earlier(), orders(), now), now) },
 		"list-empty.txt":   func(b *bytes.Buffer) error { return List(b, nil, now) },
 	} {
 		var b bytes.Buffer
@@ -99,7 +99,7 @@ func earlier() *Status {
 }
 
 func TestRates(t *testing.T) {
-	all := RatesOf(earlier(), orders())
+	all := RatesOf(earlier(), orders(), now)
 	if len(all) != 2 || all[0].Seconds != 10 || all[0].Events != 1000 || all[0].Mutations != 1050 || all[0].Messages != 1050 {
 		t.Errorf("%+v", all)
 	}
@@ -108,8 +108,16 @@ func TestRates(t *testing.T) {
 		t.Errorf("%+v", all[1])
 	}
 	// Nothing was saved meanwhile: so, too.
-	if all = RatesOf(orders(), orders()); all[0].Seconds != 0 || all[0].Events != 1201.4 {
+	if all = RatesOf(orders(), orders(), now); all[0].Seconds != 0 || all[0].Events != 1201.4 {
 		t.Errorf("%+v", all[0])
+	}
+	// And not for long: a worker that carries events saves where it is.
+	later := now.Add(time.Minute)
+	if all = RatesOf(orders(), orders(), later); all[0].Events != 0 || all[0].Bytes != 0 {
+		t.Errorf("%+v", all[0])
+	}
+	if standings := Standings(orders(), later); standings[0].Progress.Figures.EventsPerSecond != 0 {
+		t.Errorf("%+v", standings[0])
 	}
 }
 

@@ -101,18 +101,19 @@ func summary(b *strings.Builder, t Totals, now time.Time) {
 	} else {
 		line(b, "checkpoint", "%s: everything before is in the sink", table.Time(t.Time))
 	}
-	line(b, "lag", "%s, %s, %s%s", plural(int(t.LagEntries), "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t.LagEntries, t.ETASeconds))
+	line(b, "lag", "%s, %s, %s%s", plural(int(t.LagEntries), "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t))
 	line(b, "rate", "%s events/s, %s/s; %s; %s buffered", table.Rate(t.EventsPerSecond), table.Bytes(t.BytesPerSecond), retries(t.Retries), table.Bytes(t.Buffered))
 }
 
-func eta(lag uint64, seconds float64) string {
+// eta says when a lag worth speaking of will be gone. That of the moment comes and goes with each batch.
+func eta(t Totals) string {
 	switch {
-	case lag == 0 || seconds == 0:
+	case t.LagSeconds < 1 || t.ETASeconds == 0:
 		return ""
-	case seconds < 0:
+	case t.ETASeconds < 0:
 		return "; it isn't catching up"
 	}
-	return "; caught up in " + table.Seconds(seconds)
+	return "; caught up in " + table.Seconds(t.ETASeconds)
 }
 
 func retries(n uint64) string {

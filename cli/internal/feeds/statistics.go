@@ -14,7 +14,7 @@ type Rates struct {
 	Partition uint32         `json:"partition"`
 	Position  event.Position `json:"position"`
 	// Seconds is the time between what was saved last before each look; 0 if nothing was saved meanwhile, or by another owner. Then the rates
-	// are those that the worker itself gave last.
+	// are those that the worker itself gave last, if that is of late.
 	Seconds   float64 `json:"seconds"`
 	Events    float64 `json:"events_per_second"`
 	Mutations float64 `json:"mutations_per_second"`
@@ -31,8 +31,8 @@ type Rates struct {
 	Buffered   int64   `json:"buffered_bytes"`
 }
 
-// RatesOf compares two looks at one changefeed.
-func RatesOf(before, after *Status) []Rates {
+// RatesOf compares two looks at one changefeed, the later of them now.
+func RatesOf(before, after *Status, now time.Time) []Rates {
 	var all []Rates
 	for n := range count(after) {
 		was, known := before.Progress[n]
@@ -44,6 +44,9 @@ func RatesOf(before, after *Status) []Rates {
 		r := Rates{
 			Partition: n, Position: is.Position, Events: f.EventsPerSecond, Bytes: f.BytesPerSecond, LagEntries: f.LagEntries, LagBytes: f.LagBytes,
 			LagSeconds: f.LagSeconds, ETASeconds: f.ETASeconds, Buffered: f.Buffered,
+		}
+		if rests(&is, now) {
+			r.Events, r.Bytes = 0, 0
 		}
 		if span := time.Duration(is.Updated - was.Updated).Seconds(); known && is.Epoch == was.Epoch && span > 0 {
 			per := func(now, then uint64) float64 { return float64(now-min(then, now)) / span }

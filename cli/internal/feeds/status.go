@@ -35,10 +35,20 @@ func Standings(s *Status, now time.Time) []Standing {
 		st.State, st.Trouble = worker.Standing(&s.Feed, n, now)
 		if f := &st.Progress.Figures; st.Owner == "" {
 			f.EventsPerSecond, f.BytesPerSecond, f.Buffered = 0, 0, 0
+		} else if rests(&st.Progress, now) {
+			f.EventsPerSecond, f.BytesPerSecond = 0, 0
 		}
 		all = append(all, st)
 	}
 	return all
+}
+
+// restsAfter is twice the interval at which a worker saves the progress of a partition whose events it carries.
+const restsAfter = 10 * time.Second
+
+// rests says whether nothing was saved for so long that no events can have been carried lately: rates that were saved are of before then.
+func rests(p *changefeed.Progress, now time.Time) bool {
+	return now.Sub(time.Unix(0, p.Updated)) > restsAfter
 }
 
 // State is the worst of the partitions': with a reason there, that is.

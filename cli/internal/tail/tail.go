@@ -14,7 +14,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -95,6 +94,3 @@ func copyEvents(ctx context.Context, w *bufio.Writer, cfg *Config) error {
 func closedPipe(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, os.ErrClosed)
 }
-
-// name is how errors call a partition.
-func (c *Config) name(p uint32) string { return fmt.Sprintf("%s-%d", c.Feed.Namespace, p) }
