@@ -82,6 +82,9 @@ func (cl *cluster) with(ctx context.Context, addr string, do func(*conn) error) 
 	}
 	if err != nil {
 		c.Close()
+		if !c.used && wasClosed(err) && cl.dialer.sasl.Mechanism == "" {
+			err = fmt.Errorf("%w (%w)", errLogin, err)
+		}
 		return fmt.Errorf("broker %s: %w", addr, err)
 	}
 	cl.give(c)

@@ -47,7 +47,7 @@ type conn struct {
 	addr        string
 	versions    map[protocol.ApiKey]versionRange
 	correlation int32
-	used        bool      // it has answered a request before the one at hand
+	used        bool      // it has answered a request since it was introduced
 	idle        time.Time // since when, while it is in the pool
 }
 
@@ -74,6 +74,7 @@ func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 		nc.Close()
 		return nil, fmt.Errorf("broker %s: %w", addr, err)
 	}
+	c.used = false
 	return c, nil
 }
 

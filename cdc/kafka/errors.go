@@ -17,6 +17,7 @@ type kafkaCode = kafkago.Error
 
 var (
 	errNoLeader    = errors.New("it has no leader now")
+	errLogin       = errors.New("it closes the connection at the first request: does it want a login (sasl=…)?")
 	errNoPartition = errors.New("the topic has no such partition")
 )
 
@@ -106,6 +107,8 @@ func judge(err error) verdict {
 			return v
 		}
 		return verdict{changefeed.CodeInternal, false, false, actionBug}
+	case errors.Is(err, errLogin): // or it was just ending
+		return verdict{changefeed.CodeBrokerAuth, true, false, actionAuth}
 	case errors.Is(err, errNotKafka):
 		return verdict{changefeed.CodeSinkConfig, false, false, actionConfig}
 	case errors.Is(err, errNoPartition):
