@@ -198,6 +198,54 @@ func TestFencedOwner(t *testing.T) {
 	same(t, contents(t, shared, topic, ""), want)
 }
 
+// TestTakenOverWhileWriting: owners that are overtaken with batches under way. What they got in is there once, the rest was written by their
+// successors.
+func TestTakenOverWhileWriting(t *testing.T) {
+	topic := topicOf(t)
+	want := changes(1, 20_000)
+	ctx := within(t, 2*time.Minute)
+	ended := make(chan error, 1)
+	var wrote, owners int
+	for epoch := uint64(1); wrote < len(want); epoch++ {
+		a, last := open(t, newSink(t, shared, topic, "compression=none"), epoch)
+		wrote = int(last.Position.Index)
+		if owners > 0 {
+			if e := trouble(t, <-ended); e.Code != changefeed.CodeFenced {
+				t.Fatalf("an owner that was overtaken gets %+v", *e)
+			}
+		}
+		owners++
+		begun := make(chan struct{})
+		go func(from int) {
+			var err error
+			for at := from; err == nil; at += 3 {
+				if at == from+30 {
+					close(begun)
+				}
+				m := []message.Message{change(uint64(1_000_000+at), "beyond the end")}
+				if at < len(want) {
+					m = want[at:min(at+3, len(want))]
+				}
+				err = a.Append(ctx, batch(m...))
+			}
+			ended <- err
+		}(wrote)
+		select {
+		case <-begun:
+		case <-ctx.Done():
+			t.Fatal("the owner doesn't get on")
+		}
+		if owners == 12 {
+			break
+		}
+	}
+	_, last := open(t, newSink(t, shared, topic, ""), 1000)
+	<-ended
+	got := contents(t, shared, topic, "")
+	same(t, got, want[:len(got)])
+	same(t, []message.Message{last}, got[len(got)-1:])
+}
+
 // TestLateOwner: an owner that was stopped before it asked for its epoch, and goes on after the next one has begun.
 func TestLateOwner(t *testing.T) {
 	topic := topicOf(t)
