@@ -190,8 +190,9 @@ func (c cancelled) Read(b []byte) (int, error) {
 	return c.Reader.Read(b)
 }
 
-// sweep removes what nothing names: scraps, the plain form of what is packed, and segments of owners who wrote on, if they are empty or
-// older than what is kept.
+// sweep removes what belongs to no stream: scraps, the plain form of what is packed, and what owners wrote on who had been overtaken, or who failed before
+// anything of it was whole. Segments that a hole in the archive cut off from the stream aren't that: somebody may bring back what is missing. Only where old
+// ones aren't kept do they go.
 func (k *keeper) sweep(entries []entry, parts []part, rest []segment) error {
 	strays := make(map[string]bool)
 	for i := range parts {
@@ -200,8 +201,9 @@ func (k *keeper) sweep(entries []entry, parts []part, rest []segment) error {
 			strays[twin.name()] = true
 		}
 	}
-	for i := range rest {
-		if s := &rest[i]; s.size == 0 || len(parts) > 0 && s.after.Compare(parts[0].after) < 0 {
+	forgets := k.sink.cfg.KeepBytes > 0 || k.sink.cfg.KeepAge > 0
+	for i, branches := range branchesOf(parts, rest) {
+		if s := &rest[i]; branches || forgets && len(parts) > 0 && s.after.Compare(parts[0].after) < 0 {
 			strays[s.name()] = true
 		}
 	}
@@ -215,4 +217,19 @@ func (k *keeper) sweep(entries []entry, parts []part, rest []segment) error {
 		}
 	}
 	return failed
+}
+
+// branchesOf says of each of the rest whether it goes off from the stream: whether the one that it continues, or one before that, is in it.
+func branchesOf(parts []part, rest []segment) []bool {
+	in := make(map[key]bool, len(parts))
+	for i := range parts {
+		in[parts[i].key] = true
+	}
+	branches := make([]bool, len(rest))
+	for i := range rest { // sorted, so that what one continues came before it
+		if branches[i] = in[rest[i].prev]; branches[i] {
+			in[rest[i].key] = true
+		}
+	}
+	return branches
 }

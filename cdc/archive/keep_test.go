@@ -134,20 +134,40 @@ func joined(units []streamtest.Unit) (all []byte) {
 func TestStraysAreRemovedLate(t *testing.T) {
 	units := streamtest.New(23).Fill(60, false).Units
 	disk := oneLife(t, units)
+	cfg := testConfig()
+	cfg.Compression = None
+	// The next owner goes on, and the first one writes on, over two segments, without knowing.
+	late := &life{next: len(units) - 20}
+	next, err := beginLife(newSink(cfg, Options{}, disk, disk.clock), 3, units)
+	if err == nil {
+		err = next.a.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	r, err := open(disk, testFolder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := keptBy(testConfig(), disk, 1)
-	k.sink.cfg.Compression = None
-	empty := segment{key: key{0, 5}, after: r.Newest()}
+	stream := filesOf(disk)
+	from := tail{parts: r.parts[:len(r.parts)-1], position: r.Newest()}
+	if late.a, err = newSink(cfg, Options{}, disk, disk.clock).begin(&folder{fs: disk, path: testFolder}, 2, from, false); err != nil {
+		t.Fatal(err)
+	}
+	for late.a.seg.number < 2 && err == nil {
+		_, err = late.write(units, 4, rand.New(rand.NewPCG(1, 1)))
+	}
+	if err = errors.Join(err, late.a.Close()); err != nil || late.a.seg.number < 2 {
+		t.Fatal(err)
+	}
 	twin := r.parts[0].segment
 	twin.packed = true
-	strays := []string{testFolder + "/x.jsonl.zst.1" + scrapSuffix, testFolder + "/" + r.parts[0].name(), testFolder + "/" + empty.name()}
-	for _, name := range []string{strays[0], testFolder + "/" + twin.name(), testFolder + "/somebody's notes", testFolder + "/" + empty.name()} {
+	notes := testFolder + "/somebody's notes"
+	for _, name := range []string{testFolder + "/x.jsonl.zst.1" + scrapSuffix, testFolder + "/" + twin.name(), notes} {
 		disk.names[name] = &crashNode{modified: disk.now, lost: map[int]bool{}}
 	}
 	before := filesOf(disk)
+	k := keptBy(cfg, disk, 3)
 	if err := k.pass(context.Background()); err != nil || !slices.Equal(filesOf(disk), before) {
 		t.Fatalf("%v\n%s", err, disk.dump())
 	}
@@ -155,8 +175,27 @@ func TestStraysAreRemovedLate(t *testing.T) {
 	if err := k.pass(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	want := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(strays, name) })
-	if got := filesOf(disk); !slices.Equal(got, want) {
+	stream[slices.Index(stream, testFolder+"/"+r.parts[0].name())] += ".zst"
+	if got, want := filesOf(disk), append(stream, notes); !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+// TestHoleKeepsWhatIsBeforeIt has a segment missing: what lies before stays, however old, unless old ones aren't kept.
+func TestHoleKeepsWhatIsBeforeIt(t *testing.T) {
+	units := streamtest.New(23).Fill(60, false).Units
+	disk := oneLife(t, units)
+	whole := filesOf(disk)
+	delete(disk.names, whole[len(whole)-3])
+	disk.pass(100 * strayAge)
+	before := filesOf(disk)
+	cfg := testConfig()
+	cfg.Compression = None
+	if err := keptBy(cfg, disk, 1).pass(context.Background()); err != nil || !slices.Equal(filesOf(disk), before) {
+		t.Fatalf("%v\n%s", err, disk.dump())
+	}
+	cfg.KeepBytes = 1 << 30
+	if err := keptBy(cfg, disk, 1).pass(context.Background()); err != nil || !slices.Equal(filesOf(disk), before[len(before)-2:]) {
+		t.Fatalf("%v\n%s", err, disk.dump())
 	}
 }
