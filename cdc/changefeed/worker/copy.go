@@ -164,6 +164,9 @@ func (a *attempt) beatIfDue(now time.Time) error {
 
 // mark takes a bookmark, and tells the sink of it as often as the definition says.
 func (a *attempt) mark(item *changefeed.Item) error {
+	if item.Position.Compare(a.at.After) < 0 {
+		return nil // of a replica that is behind the one before
+	}
 	now := time.Now()
 	finished := a.to.marked(item.Position, item.Time)
 	beat := finished || now.Sub(a.beat) >= time.Duration(a.w.spec.Heartbeat)

@@ -13,6 +13,8 @@ type health struct {
 	failure *changefeed.Error
 	tries   int
 	since   time.Time
+	// beyond is that the log ends before the place to go on; nil: it doesn't, or not for long.
+	beyond *changefeed.Error
 	// lost says what is being done about a lost place in the log.
 	lost string
 	// behind says what the sink lost: up to behindTo, found at behindAt.
@@ -38,7 +40,7 @@ func (h *health) warned(now time.Time) *changefeed.Error {
 	if h.failure != nil && (h.tries >= warnFailures || now.Sub(h.since) >= warnAfter) {
 		return h.failure
 	}
-	return nil
+	return h.beyond
 }
 
 // behindFor is how long at least it is told that a sink lost something.

@@ -141,7 +141,7 @@ func (w *worker) date(p *changefeed.Progress, h *health, now time.Time) {
 	}
 	before := w.live.Load()
 	switch {
-	case h.warned(now) != nil:
+	case h.failure != nil && h.warned(now) == h.failure:
 		p.Trouble.Since = h.since.UnixNano()
 	case before.Trouble != nil && before.Trouble.Code == p.Trouble.Code:
 		p.Trouble.Since = before.Trouble.Since

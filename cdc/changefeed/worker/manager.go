@@ -193,7 +193,7 @@ func (m *Manager) plan(ctx context.Context) {
 // runs says whether a partition should run, that nobody runs.
 func runs(spec *changefeed.Spec, p changefeed.Progress) bool {
 	over := p.State == changefeed.Failed || p.State == changefeed.Finished
-	return !spec.Paused && (!over || p.Forced || p.Generation < spec.Generation)
+	return !spec.Paused && (!over || p.Generation < spec.Generation)
 }
 
 func (m *Manager) haltRemoved() {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
@@ -20,6 +21,7 @@ func (w *worker) scout(ctx context.Context) {
 		case <-timer.C:
 		}
 		w.look(ctx)
+		w.beyond(time.Now())
 		last := w.track.lastEvent()
 		if p, chain, due := w.holdDue(); due {
 			w.hold(ctx, p, chain)
@@ -53,6 +55,26 @@ func (w *worker) look(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mu.head, w.mu.headAt = head, time.Now()
+}
+
+// beyond notices a log that ends before the place to go on: a source may wait for what comes there, as replicas that were restarted apply again what they
+// had. After a while it is a log that was restored.
+func (w *worker) beyond(now time.Time) {
+	since := w.waiting.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, applied, h := w.mu.progress.Position, w.mu.head.Applied, &w.mu.health
+	waited := now.Sub(time.Unix(0, since))
+	if h.beyond = nil; since == 0 || w.mu.headAt.IsZero() || p.Index <= applied.Index || waited < warnAfter {
+		return
+	}
+	h.beyond = &changefeed.Error{
+		Stage: changefeed.StageLogRead, Code: changefeed.CodeHistory, Final: waited > patience,
+		What: fmt.Sprintf("the log of %s-%d ends at %s, before the place to go on, %s", w.spec.Namespace, w.partition, applied, p),
+	}
+	if h.beyond.Final {
+		w.rest(h.beyond)
+	}
 }
 
 // hold has the log keep what comes after a position. If that fails the next round tries again.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -546,6 +547,30 @@ func TestAheadAndUnknownFailAfterAWhile(t *testing.T) {
 		w.wantState(0, changefeed.Warning, changefeed.CodeHistory)
 		after(90 * time.Second)
 		w.wantState(0, changefeed.Failed, changefeed.CodeHistory)
+		p.stop()
+	})
+	in(t, 1, func(w *world) {
+		w.source.waits = true
+		w.create()
+		if err := w.reg.SetProgress(t.Context(), "f", 0, changefeed.Progress{Position: event.Position{Term: 1, Index: 5}}); err != nil {
+			t.Fatal(err)
+		}
+		p := w.start("a")
+		after(40 * time.Second)
+		w.wantState(0, changefeed.Warning, changefeed.CodeHistory)
+		w.source.logs[0].add(7) // the log gets there after all
+		after(20 * time.Second)
+		w.wantState(0, changefeed.Normal, "")
+		same(t, w.sink.stamps(0), w.source.logs[0].Stamps()[5:])
+		p.stop()
+		if err := w.reg.SetProgress(t.Context(), "f", 0, changefeed.Progress{Position: event.Position{Term: 1, Index: 50}, Forced: true}); err != nil {
+			t.Fatal(err)
+		}
+		p = w.start("a")
+		after(2 * time.Minute)
+		if saved := w.wantState(0, changefeed.Failed, changefeed.CodeHistory); !strings.Contains(saved.Trouble.Reason, "1-50") {
+			t.Fatalf("reason: %s", saved.Trouble.Reason)
+		}
 		p.stop()
 	})
 	in(t, 1, func(w *world) {

@@ -262,7 +262,7 @@ type source struct {
 	mu        sync.Mutex
 	head      changefeed.Head // but for Applied and Oldest
 	fail      error           // what reading gives
-	silent    bool            // reading gives nothing, not even a bookmark
+	waits     bool            // a place beyond the log is waited for
 	unknown   bool
 	deaf      bool // nobody says how many partitions there are
 	holds     []event.Position
@@ -354,7 +354,7 @@ func (s *source) Open(_ context.Context, _ string, partition uint32, at changefe
 	if err != nil {
 		return nil, err
 	}
-	if at.After.Index > st.Applied.Index {
+	if at.After.Index > st.Applied.Index && !s.waits {
 		return nil, &feed.Error{Kind: feed.Ahead, What: "beyond the log"}
 	}
 	from, err := placeToRead(at)
@@ -425,7 +425,7 @@ func (s *stream) wait(ctx context.Context) (bool, error) {
 	}
 	s.s.mu.Lock()
 	defer s.s.mu.Unlock()
-	if s.s.silent {
+	if st.Applied.Index < s.last.Position.Index {
 		return false, nil
 	}
 	s.item = changefeed.Item{Stamp: &s.last, Position: st.Applied, Time: time.Now().UnixNano()}
