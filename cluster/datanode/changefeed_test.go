@@ -236,6 +236,63 @@ func TestNearStreamFallsBack(t *testing.T) {
 	}
 }
 
+// A place that this node's replica doesn't reach is looked for elsewhere, and not waited for without a word.
+func TestNearStreamAhead(t *testing.T) {
+	c := startCluster(t, 1, 1, 1, 1)
+	n := c.nodes[0]
+	c.fill(n, 0, 3)
+	n.cdc.source.patience = 10 * time.Millisecond
+	s, err := n.cdc.source.Open(t.Context(), "default", 0, changefeed.Place{After: event.Position{Term: 2, Index: 999}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	_, err = s.Next(ctx)
+	var problem *feed.Error
+	if !errors.As(err, &problem) || problem.Kind != feed.Ahead {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// A replica that has lost its leader says nothing of how far it is, and is left.
+func TestNearStreamLeaderless(t *testing.T) {
+	c := startCluster(t, 3, 1, 3, 3)
+	c.fill(c.nodes[0], 0, 3)
+	_, follower := c.leads(0)
+	follower.cdc.source.patience = 100 * time.Millisecond
+	if err := follower.replica("default", 0).WaitApplied(t.Context(), c.applied(0).Index-1); err != nil {
+		t.Fatal(err)
+	}
+	s, err := follower.cdc.source.Open(t.Context(), "default", 0, changefeed.Place{From: "latest"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if item, err := s.Next(t.Context()); err != nil || item.Event != nil {
+		t.Fatalf("got %+v, %v", item, err)
+	}
+	for _, n := range c.nodes {
+		if n != follower {
+			n.end(t)
+		}
+	}
+	near := s.(*nearStream)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for near.local != nil {
+		if item, err := s.Next(ctx); err != nil {
+			break // nobody else is there
+		} else if item.Event != nil {
+			t.Fatalf("got %+v", item)
+		}
+	}
+	if near.local != nil {
+		t.Fatal("a replica without a leader is still read")
+	}
+}
+
 // An idle partition says about every second how far it is, and what isn't an event at once; a place in the middle goes on after it.
 func TestNearStreamBookmarks(t *testing.T) {
 	c := startCluster(t, 1, 1, 1, 1)

@@ -42,7 +42,7 @@ func (n *Node) openChangefeeds() error {
 	if err != nil {
 		return err
 	}
-	n.cdc.source = &feedSource{n: n, far: far}
+	n.cdc.source = &feedSource{n: n, far: far, patience: patience}
 	n.cdc.admin = admin.NewServer(admin.Options{
 		Registry: o.Registry, Source: n.cdc.source, Partitions: n.partitionsOf, Sinks: o.Checks, Logger: n.opts.Logger,
 	})
