@@ -26,7 +26,7 @@ func TestLifeOfAChangefeed(t *testing.T) {
 	c := newCluster(t, logOf(0, 20), logOf(1, 20))
 	t.Setenv("ZANKV_NODES", c.Address)
 	out := must(t, "changefeed create -c orders --sink-uri file:///backup --table users,orders --op set --key users:* --heartbeat 2s --bandwidth 5MiB")
-	for _, want := range []string{"created changefeed orders over the 2 partitions of default\n", "filter      tables users,orders; keys users:*; ops set; leaving digests", "at most 5 MiB"} {
+	for _, want := range []string{"created changefeed orders over 2 partitions of default\n", "filter      tables users,orders; keys users:*; ops set; leaving digests", "at most 5 MiB"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("create: no %q in\n%s", want, out)
 		}

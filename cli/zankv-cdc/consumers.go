@@ -11,6 +11,7 @@ import (
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/feeds"
 	"github.com/zankv/zankv/cli/internal/nodes"
+	"github.com/zankv/zankv/cli/internal/table"
 	"github.com/zankv/zankv/cli/internal/tail"
 )
 
@@ -80,7 +81,7 @@ Example:
 				if err != nil {
 					return err
 				}
-				if err := confirm(c, fmt.Sprintf("Remove consumer %s of %d partitions of %s? What it has yet to read may be truncated then.", id, len(held), c.String("namespace"))); err != nil {
+				if err := confirm(c, fmt.Sprintf("Remove consumer %s of %s of %s? What it has yet to read may be truncated then.", id, table.Count(len(held), "partition"), c.String("namespace"))); err != nil {
 					return err
 				}
 				for _, n := range held {
@@ -91,7 +92,7 @@ Example:
 				if c.Bool("json") {
 					return feeds.JSON(c.App.Writer, map[string]any{"removed": id, "partitions": held})
 				}
-				return say(c, "consumer %s is removed from %d partitions of %s", id, len(held), c.String("namespace"))
+				return say(c, "consumer %s is removed from %s of %s", id, table.Count(len(held), "partition"), c.String("namespace"))
 			})
 		},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/feeds"
+	"github.com/zankv/zankv/cli/internal/table"
 )
 
 // definitionFlags are those of create and update.
@@ -71,7 +72,7 @@ func create(c *cli.Context) error {
 		if c.Bool("json") {
 			return feeds.JSON(c.App.Writer, feeds.ObjectOf(&s, time.Now()))
 		}
-		if err := say(c, "created changefeed %s over the %d partitions of %s", s.Spec.ID, s.Partitions, s.Spec.Namespace); err != nil {
+		if err := say(c, "created changefeed %s over %s of %s", s.Spec.ID, table.Count(s.Partitions, "partition"), s.Spec.Namespace); err != nil {
 			return err
 		}
 		feeds.Definition(c.App.Writer, &s.Spec)

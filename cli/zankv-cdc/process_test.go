@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("ZANKV_CDC_PROCESS") != "" {
 		main()
 	}
+	os.Unsetenv("ZANKV_NODES") // of whoever runs the tests
 	os.Exit(m.Run())
 }
 

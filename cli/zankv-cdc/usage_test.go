@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -121,12 +122,28 @@ func TestHelp(t *testing.T) {
 	walk("", newApp(nil, nil, nil).Commands)
 }
 
-// The help text and the README list all codes, with their exit codes.
+// The help text lists all codes, with their exit codes and what they mean.
 func TestCodesAreListed(t *testing.T) {
 	out := must(t, "--help")
 	for _, r := range failure.Table {
 		if want := fmt.Sprintf("%d  %-13s  %s\n", r.Exit, r.Code, r.Meaning); !strings.Contains(out, want) {
 			t.Errorf("--help lacks %q", want)
+		}
+	}
+}
+
+// The README names every code behind its exit code.
+func TestCodesAreInTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range failure.Table {
+		rows := strings.Split(string(readme), "\n")
+		if !slices.ContainsFunc(rows, func(row string) bool {
+			return strings.HasPrefix(row, fmt.Sprintf("| %d | ", r.Exit)) && strings.Contains(row, fmt.Sprintf("`%s`", r.Code))
+		}) {
+			t.Errorf("README.md lacks %s behind exit code %d", r.Code, r.Exit)
 		}
 	}
 }

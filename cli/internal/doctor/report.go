@@ -113,7 +113,7 @@ func (r *Report) Write(w io.Writer, now time.Time) error {
 	if !r.Well {
 		verdict = "not all is well"
 	}
-	fmt.Fprintf(&b, "%s, %s: %s\n", plural(r.Changefeeds, "changefeed"), plural(r.Partitions, "partition"), verdict)
+	fmt.Fprintf(&b, "%s, %s: %s\n", table.Count(r.Changefeeds, "changefeed"), table.Count(r.Partitions, "partition"), verdict)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -140,11 +140,4 @@ func (f *Finding) write(b *strings.Builder, now time.Time) {
 		fmt.Fprintf(b, "  do:   %s\n", table.Plain(f.Action))
 	}
 	b.WriteByte('\n')
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

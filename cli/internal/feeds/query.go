@@ -45,11 +45,11 @@ var meanings = map[changefeed.State]string{
 func definition(b *strings.Builder, s *Status, state changefeed.State) {
 	line(b, "changefeed", "%s", s.Spec.ID)
 	line(b, "state", "%s: %s", state, meanings[state])
-	line(b, "namespace", "%s, %s", s.Spec.Namespace, plural(int(s.Partitions), "partition"))
+	line(b, "namespace", "%s, %s", s.Spec.Namespace, table.Count(s.Partitions, "partition"))
 	Definition(b, &s.Spec)
 	changed := ""
 	if s.Spec.Generation > 1 {
-		changed = ", changed " + plural(int(s.Spec.Generation-1), "time") + " since"
+		changed = ", changed " + table.Count(s.Spec.Generation-1, "time") + " since"
 	}
 	line(b, "created", "%s%s", table.Time(s.Spec.Created), changed)
 }
@@ -101,37 +101,21 @@ func summary(b *strings.Builder, t Totals, now time.Time) {
 	} else {
 		line(b, "checkpoint", "%s: everything before is in the sink", table.Time(t.Time))
 	}
-	line(b, "lag", "%s, %s, %s%s", plural(int(t.LagEntries), "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t))
-	line(b, "rate", "%s events/s, %s/s; %s; %s buffered", table.Rate(t.EventsPerSecond), table.Bytes(t.BytesPerSecond), retries(t.Retries), table.Bytes(t.Buffered))
+	line(b, "lag", "%s, %s, %s%s", table.Count(t.LagEntries, "entry"), table.Bytes(t.LagBytes), table.Seconds(t.LagSeconds), eta(t))
+	line(b, "rate", "%s events/s, %s/s; %s; %s buffered", table.Rate(t.EventsPerSecond), table.Bytes(t.BytesPerSecond), table.Count(t.Retries, "retry"), table.Bytes(t.Buffered))
 }
 
 // eta says when a lag worth speaking of will be gone. That of the moment comes and goes with each batch.
 func eta(t Totals) string {
 	switch {
-	case t.LagSeconds < 1 || t.ETASeconds == 0:
+	case t.LagSeconds < 1:
 		return ""
 	case t.ETASeconds < 0:
 		return "; it isn't catching up"
+	case t.ETASeconds < 0.1:
+		return ""
 	}
 	return "; caught up in " + table.Seconds(t.ETASeconds)
-}
-
-func retries(n uint64) string {
-	if n == 1 {
-		return "1 retry"
-	}
-	return fmt.Sprintf("%d retries", n)
-}
-
-// plural is a number with its noun.
-func plural(n int, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case strings.HasSuffix(noun, "y"):
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func partitions(w io.Writer, all []Standing) {

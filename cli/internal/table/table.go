@@ -121,6 +121,17 @@ func pair(a int64, unit string, b int64, smaller string) string {
 	return fmt.Sprintf("%d %s %d %s", a, unit, b, smaller)
 }
 
+// Count is a number with its noun: "1 partition", "3 entries".
+func Count[T int | uint32 | uint64](n T, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // Time is a moment, ns since 1970, in UTC; None for 0.
 func Time(ns int64) string {
 	if ns == 0 {

@@ -31,6 +31,7 @@ func TestUnits(t *testing.T) {
 		{Rate(0), "0"}, {Rate(1.25), "1.2"}, {Rate(4811.7), "4812"},
 		{Seconds(0), "0 s"}, {Seconds(0.34), "0.3 s"}, {Seconds(59.2), "59.2 s"}, {Seconds(60), "1 min"}, {Seconds(245), "4 min 5 s"},
 		{Seconds(12000), "3 h 20 min"}, {Seconds(187200), "2 d 4 h"}, {Seconds(-1), None}, {Seconds(1e11), "1157407 d 9 h"},
+		{Count(1, "entry"), "1 entry"}, {Count(uint64(2), "entry"), "2 entries"}, {Count(uint32(0), "time"), "0 times"},
 		{Time(0), None}, {Time(1795255200123456789), "2026-11-21T10:00:00Z"},
 	} {
 		if c.got != c.want {
