@@ -126,8 +126,8 @@ func TestTailFromAndCount(t *testing.T) {
 		}
 	}
 	for _, wrong := range [][]string{{"--namespace", "nobody"}, {"--partition", "9"}} {
-		if out, errs, code := program(t, built.CDC, tailArgs(c, ns, 0, append(wrong, "--timeout", "5s")...)...); code != 1 || out != "" || !strings.Contains(errs, wrong[1]) {
-			t.Errorf("%v: exit code %d, want 1 and a reason that names it: %s%s", wrong, code, out, errs)
+		if out, errs, code := program(t, built.CDC, tailArgs(c, ns, 0, append(wrong, "--timeout", "5s")...)...); code != 4 || out != "" || !strings.Contains(errs, wrong[1]) {
+			t.Errorf("%v: exit code %d, want 4 and a reason that names it: %s%s", wrong, code, out, errs)
 		}
 	}
 }
