@@ -250,6 +250,24 @@ func TestForeign(t *testing.T) {
 	appendTo(t, a, want[2:]...)
 	same(t, contents(t, shared, topic, ""), want)
 
+	others(t, s)
+	a, last = open(t, s, 4) // whoever was refused left no harm
+	same(t, []message.Message{last}, want[2:])
+	appendTo(t, a, changes(4, 5)...)
+}
+
+// TestForeignOpened: who opens an empty topic first has it.
+func TestForeignOpened(t *testing.T) {
+	s := newSink(t, shared, topicOf(t), "")
+	open(t, s, 1)
+	others(t, s)
+	open(t, s, 1)
+	others(t, s)
+}
+
+// others has streams that aren't ours opened, which must be refused.
+func others(t *testing.T, s *Sink) {
+	t.Helper()
 	for name, change := range map[string]func(*changefeed.Target){
 		"another changefeed": func(g *changefeed.Target) { g.Spec.ID = "bills" },
 		"another namespace":  func(g *changefeed.Target) { g.Spec.Namespace = "other" },

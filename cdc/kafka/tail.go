@@ -23,14 +23,17 @@ type tail struct {
 	// writer has the producer id of the last batch of the stream; epochs are the highest seen of each producer, fences included.
 	writer int64
 	epochs map[int64]int16
-	// owner is the changefeed that the last batch or fence names, epoch the highest claim.
-	owner string
+	// epoch is the highest claim of ours that the last batch or a fence after it names.
 	epoch uint64
-	other string // a stream that isn't ours, in words
+	// other is whose stream it is, in words, if it isn't ours. Where nothing but fences stands it is the first one's; elsewhere fences of others, who were
+	// refused here, don't count.
+	other  string
+	opened int64 // offset of the first fence seen, -1 before
+	opener string
 }
 
 func newTail(own identity) *tail {
-	return &tail{own: own, writer: noProducer, epochs: map[int64]int16{}}
+	return &tail{own: own, writer: noProducer, epochs: map[int64]int16{}, opened: -1}
 }
 
 // batch notes who wrote a batch, record what stands in it.
@@ -42,19 +45,34 @@ func (t *tail) record(r *record, b *batchInfo) {
 	if !r.ours {
 		return
 	}
-	if r.cluster != t.own.cluster || r.namespace != t.own.namespace || r.partition != t.own.partition {
-		t.other = fmt.Sprintf("cluster %s, namespace %s, partition %d", r.cluster, r.namespace, r.partition)
-	}
-	if r.changefeed != "" {
-		t.owner, t.epoch = r.changefeed, max(t.epoch, r.epoch)
+	other := t.foreign(r)
+	if r.changefeed != "" && other == "" {
+		t.epoch = max(t.epoch, r.epoch)
 	}
 	if r.fence {
+		if t.opened < 0 || r.offset < t.opened {
+			t.opened, t.opener = r.offset, other
+		}
 		return
+	}
+	if other != "" {
+		t.other = other
 	}
 	t.found, t.writer = true, b.producer.id
 	key, value := t.last.Key, t.last.Value
 	t.last = r.message
 	t.last.Key, t.last.Value = copyInto(key, r.message.Key), copyInto(value, r.message.Value)
+}
+
+// foreign says whose record it is, "" if it is ours. Only some records name a changefeed.
+func (t *tail) foreign(r *record) string {
+	switch {
+	case r.cluster != t.own.cluster || r.namespace != t.own.namespace || r.partition != t.own.partition:
+		return fmt.Sprintf("cluster %s, namespace %s, partition %d", r.cluster, r.namespace, r.partition)
+	case r.changefeed != "" && r.changefeed != t.own.changefeed:
+		return "changefeed " + r.changefeed
+	}
+	return ""
 }
 
 // copyInto copies b into the memory of dst; nil stays nil.
@@ -71,13 +89,15 @@ func copyInto(dst, b []byte) []byte {
 // check says why this owner may not go on here.
 func (t *tail) check(s *stream) error {
 	at := fmt.Sprintf("partition %d of topic %s", s.partition, s.topic)
+	other := t.other
+	if !t.found {
+		other = t.opener
+	}
 	switch {
-	case t.other != "":
+	case other != "":
 		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkDiverged, Final: true, Action: actionForeign,
-			What: fmt.Sprintf("%s has the stream of %s, not that of cluster %s, namespace %s", at, t.other, t.own.cluster, t.own.namespace)}
-	case t.owner != "" && t.owner != t.own.changefeed:
-		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeSinkDiverged, Final: true, Action: actionForeign,
-			What: fmt.Sprintf("%s was written by changefeed %s: two changefeeds in one topic would repeat each other's changes", at, t.owner)}
+			What: fmt.Sprintf("%s has the stream of %s, not that of changefeed %s of cluster %s, namespace %s: two in one topic can't be told apart",
+				at, other, t.own.changefeed, t.own.cluster, t.own.namespace)}
 	case t.epoch > t.own.epoch:
 		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeFenced, Action: actionOlder,
 			What: fmt.Sprintf("%s was taken over by the claim of epoch %d: this one is of epoch %d", at, t.epoch, t.own.epoch)}
