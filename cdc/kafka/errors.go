@@ -111,6 +111,10 @@ func judge(err error) verdict {
 		return verdict{changefeed.CodeBrokerAuth, true, false, actionAuth}
 	case errors.Is(err, errNotKafka):
 		return verdict{changefeed.CodeSinkConfig, false, false, actionConfig}
+	case errors.Is(err, errCorrupt):
+		return verdict{changefeed.CodeCorrupt, false, false, "Compare the topic's replicas; delete the topic if none is whole, and let the changefeed begin anew."}
+	case errors.Is(err, errOffset):
+		return verdict{changefeed.CodeTopic, false, false, "Begin where the topic begins: what was before has expired (retention.ms, retention.bytes)."}
 	case errors.Is(err, errNoPartition):
 		return verdict{changefeed.CodeTopic, false, false, actionTopic}
 	case answerOverdue(err):
@@ -137,7 +141,7 @@ func problem(err error, format string, args ...any) *changefeed.Error {
 	v := judge(err)
 	stage := changefeed.StageBroker
 	switch v.code {
-	case changefeed.CodeTopic, changefeed.CodeSinkConfig, changefeed.CodeFenced, changefeed.CodeMessageTooLarge, changefeed.CodeInternal:
+	case changefeed.CodeTopic, changefeed.CodeCorrupt, changefeed.CodeSinkConfig, changefeed.CodeFenced, changefeed.CodeMessageTooLarge, changefeed.CodeInternal:
 		stage = changefeed.StageSink
 	case changefeed.CodeBrokerThrottled:
 		stage = changefeed.StageQuota

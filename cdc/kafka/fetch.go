@@ -116,7 +116,7 @@ func cutBatch(b []byte) (batch batchInfo, rest []byte, ok bool, err error) {
 	}
 	offset := int64(be.Uint64(b))
 	if b[atMagic] != magic {
-		return batch, nil, false, fmt.Errorf("offset %d: message format %d: want 2: this isn't a topic that a changefeed wrote", offset, b[atMagic])
+		return batch, nil, false, fmt.Errorf("offset %d: %w: message format %d: want 2", offset, errCorrupt, b[atMagic])
 	}
 	if size < batchHeader {
 		return batch, nil, false, fmt.Errorf("offset %d: %w: of %d bytes", offset, errCorrupt, size)

@@ -265,3 +265,42 @@ func TestLateOwner(t *testing.T) {
 	}
 	same(t, contents(t, shared, topic, ""), changes(1, 4))
 }
+
+// TestReader: from any offset to any other, and on from the end.
+func TestReader(t *testing.T) {
+	topic := topicOf(t)
+	s := newSink(t, shared, topic, "compression=lz4")
+	a, _ := open(t, s, 1)
+	want := changes(1, 30)
+	appendTo(t, a, want[:20]...)
+	ctx := within(t, time.Minute)
+	tp, err := OpenTopic(ctx, s.config, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tp.Close()
+	for _, c := range []struct{ from, to int64 }{{-1, 21}, {5, 9}, {1, 1}, {7, 8}} { // offset 0 is the fence's
+		r := tp.Reader(0, c.from, c.to)
+		for at := max(c.from, 1); at < c.to; at++ {
+			m, err := r.Next(ctx)
+			if err != nil || r.Offset() != at || m.Position != want[at-1].Position {
+				t.Fatalf("from %d to %d: %v, %v at offset %d", c.from, c.to, m, err, r.Offset())
+			}
+		}
+		if _, err := r.Next(ctx); err != io.EOF {
+			t.Fatalf("from %d to %d it ends with %v", c.from, c.to, err)
+		}
+	}
+	r := tp.Reader(0, 20, -1)
+	if m, err := r.Next(ctx); err != nil || m.Position != want[19].Position {
+		t.Fatalf("%v, %v", m, err)
+	}
+	appendTo(t, a, want[20:]...)
+	if m, err := r.Next(ctx); err != nil || m.Position != want[20].Position {
+		t.Fatalf("%v, %v", m, err)
+	}
+	_, err = tp.Reader(0, 1000, -1).Next(ctx)
+	if e := trouble(t, err); e.Code != changefeed.CodeTopic {
+		t.Fatalf("an offset that isn't there gives %+v", *e)
+	}
+}
