@@ -71,6 +71,7 @@ func TestExamine(t *testing.T) {
 			*l = logs(51, 90)
 			l.Logs[1].Err = errors.New("down")
 		}, "note log-read source-unreachable", ""},
+		"caught up":       {func(_ *feeds.Status, l *Seen) { *l = logs(0, 50) }, "", ""},
 		"another history": {func(_ *feeds.Status, l *Seen) { *l = logs(0, 49) }, "normal log-read history-mismatch", "beyond what any replica has applied, index 49"},
 		"not begun": {func(s *feeds.Status, l *Seen) {
 			s.Progress = nil

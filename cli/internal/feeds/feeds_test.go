@@ -93,7 +93,8 @@ func earlier() *Status {
 	p.Figures.Events, p.Figures.Mutations, p.Figures.Messages, p.Figures.Bytes = 80000, 80500, 80505, 28<<20
 	s.Progress[0] = p
 	p = s.Progress[1]
-	p.Epoch, p.Figures.Events = 1, 5000
+	p.Updated -= int64(10 * time.Second)
+	p.Epoch, p.Figures.Bytes = 1, 1024
 	s.Progress[1] = p
 	return s
 }
@@ -131,6 +132,43 @@ func TestTotals(t *testing.T) {
 	delete(s.Owners, 2)
 	if total = Total(Standings(s, now)); total.Time != ago(240) || total.Owned != 2 {
 		t.Errorf("%+v", total)
+	}
+}
+
+// Up to where all is in the sink isn't known as long as one partition has no checkpoint, whichever that is.
+func TestTotalOfUnbegun(t *testing.T) {
+	s := orders()
+	s.Partitions = 2
+	delete(s.Progress, 0)
+	delete(s.Owners, 2)
+	if total := Total(Standings(s, now)); total.Time != 0 {
+		t.Errorf("%+v", total)
+	}
+}
+
+func TestState(t *testing.T) {
+	for want, states := range map[changefeed.State][]changefeed.State{
+		changefeed.Failed:   {changefeed.Normal, changefeed.Warning, changefeed.Failed, changefeed.Finished},
+		changefeed.Warning:  {changefeed.Normal, changefeed.Warning, changefeed.Finished},
+		changefeed.Normal:   {changefeed.Normal, changefeed.Finished},
+		changefeed.Finished: {changefeed.Finished, changefeed.Finished},
+	} {
+		var all []Standing
+		for _, state := range states {
+			all = append(all, Standing{State: state})
+		}
+		s := orders()
+		if got := State(s, all); got != want {
+			t.Errorf("%v: %s", states, got)
+		}
+		s.Spec.Paused = true
+		if got := State(s, all); got != want && got != changefeed.Paused || want == changefeed.Normal && got != changefeed.Paused {
+			t.Errorf("%v, paused: %s", states, got)
+		}
+	}
+	gone := orders()
+	if gone.Partitions = 0; State(gone, nil) != gone.State {
+		t.Error("of a namespace that is gone")
 	}
 }
 
