@@ -18,7 +18,8 @@ const tailDescription = `Prints the committed changes of partitions of a namespa
 repeated, also when a node dies and another one goes on. Every event is checked (order, gaps, chain) before it is printed.
 
 Without --follow it ends at the end of the log, as each partition's leader has it, and several partitions are printed in the order of their
-events' times. With --follow they are printed as they come. Ctrl-C, and a closed pipe, end it in order.
+events' times. With --follow they are printed as they come; an idle partition reaches a time that --until names ten seconds after it, by its
+server's clock. Ctrl-C, and a closed pipe, end it in order.
 
 Filters leave out mutations. In JSON their digests stay, so that zankv-cdc verify can still prove the rest whole; --no-digests leaves nothing.
 
