@@ -81,7 +81,7 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	if err != nil {
 		return nil, err
 	}
-	return message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: last})
+	return message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: last, Linger: message.DefaultLinger})
 }
 
 func tailMessage(line []byte) (message.Tail, error) {

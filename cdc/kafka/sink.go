@@ -76,7 +76,7 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 		return nil, err
 	}
 	w, err := message.NewWriter(ctx, message.Options{Target: t, Appender: a, Tail: message.Tail{Last: last},
-		Tombstones: s.tombstones(a), BatchBytes: writerBatch})
+		Tombstones: s.tombstones(a), BatchBytes: writerBatch, Linger: message.DefaultLinger})
 	if err != nil {
 		return nil, problem(err, "partition %d of topic %s: going on after its end", t.Partition, a.topic)
 	}

@@ -28,25 +28,49 @@ func (w *Writer) send(ctx context.Context) {
 	}
 }
 
-// take waits for the next batch; nil when ctx ends.
+// take waits for the next batch; nil when ctx ends. One that isn't full waits for Options.Linger since the last one began: it may be filled up
+// meanwhile.
 func (w *Writer) take(ctx context.Context) *batch {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		w.mu.Lock()
-		if len(w.mu.queue) > 0 && ctx.Err() == nil {
-			b := w.mu.queue[0]
-			w.mu.queue = append(w.mu.queue[:0], w.mu.queue[1:]...)
-			w.mu.busy = true
-			w.mu.Unlock()
+		b, early := w.ready(time.Now())
+		if ctx.Err() != nil {
+			return nil
+		}
+		if b != nil {
 			signal(w.progress)
 			return b
 		}
-		w.mu.Unlock()
+		var due <-chan time.Time
+		if early > 0 {
+			timer.Reset(early)
+			due = timer.C
+		}
 		select {
 		case <-w.wake:
+		case <-due:
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// ready takes the oldest batch off the queue; nil if there is none, or if it is too early for it by so much.
+func (w *Writer) ready(now time.Time) (b *batch, early time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.mu.queue) == 0 {
+		return nil, 0
+	}
+	b = w.mu.queue[0]
+	if early = w.began.Add(w.lingers).Sub(now); b.flushed && len(w.mu.queue) == 1 && early > 0 {
+		return nil, early
+	}
+	w.began = now
+	w.mu.queue = append(w.mu.queue[:0], w.mu.queue[1:]...)
+	w.mu.busy = true
+	return b, 0
 }
 
 func (w *Writer) append(ctx context.Context, b *batch) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
@@ -22,7 +23,13 @@ type Options struct {
 	Tombstones bool
 	// BatchBytes is the most that Batch.Bytes is, but for one message that is larger; 0: 1 MiB.
 	BatchBytes int
+	// Linger is the least time between the beginnings of two appends, where the later batch isn't full: many small appends cost the sink, and this
+	// process, more than what is in them. What comes after a pause goes at once. 0: none.
+	Linger time.Duration
 }
+
+// DefaultLinger is a good Options.Linger of sinks that sync or answer over a network.
+const DefaultLinger = 10 * time.Millisecond
 
 // mostDigests bounds how many digests one message has, digestBytes is what each takes.
 const (
@@ -78,6 +85,8 @@ type Writer struct {
 		closed   bool
 	}
 	limit    limiter
+	lingers  time.Duration
+	began    time.Time     // the sender's: when it took the last batch
 	wake     chan struct{} // to the sender: look at the queue
 	progress chan struct{} // to the filler: the sender took a batch, or is done with one
 	failed   chan struct{}
@@ -120,7 +129,7 @@ func newWriter(o Options) (*Writer, error) {
 	w.mu.durable = w.reached
 	w.setDefaults()
 	w.share = w.target.Budget.Join()
-	w.limit = limiter{rate: spec.BandwidthBytes}
+	w.limit, w.lingers = limiter{rate: spec.BandwidthBytes}, o.Linger
 	w.elementBytes = 60 + 6*len(o.Target.Cluster)
 	w.fixed = 900 + 6*(4*len(o.Target.Cluster)+len(spec.Namespace))
 	w.digestsPerLine = min(max((w.maxBytes-w.fixed)/digestBytes, 1), mostDigests)

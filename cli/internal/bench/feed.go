@@ -68,17 +68,25 @@ type feedCost struct {
 
 // run compares writers that nobody watches with those whose feed is read, or printed.
 func (f *feedCost) run(ctx context.Context) (Samples, error) {
-	rates, err := f.compare(ctx, []string{"none", "reader", "tail"})
+	costs, err := f.compare(ctx, []string{"none", "reader", "tail"})
 	s := Samples{}
-	for how, rps := range rates {
-		s["feed.cost."+how+".rps"] = rps
+	for how, c := range costs {
+		s["feed.cost."+how+".rps"] = c.rps()
 	}
 	return s, err
 }
 
-// compare gives the writers' rate for each way of watching. It lets short slices take turns, there and back again, so that a machine or a store
+// writing is what writers did in some slices: requests, in how much time, with how much of the cluster's processor time.
+type writing struct{ requests, seconds, cpu float64 }
+
+func (w writing) rps() float64 { return w.requests / w.seconds }
+
+// cpuMicros is the processor time of one request.
+func (w writing) cpuMicros() float64 { return w.cpu / w.requests * 1e6 }
+
+// compare gives what writers did for each way of watching. It lets short slices take turns, there and back again, so that a machine or a store
 // that gets slower favours none.
-func (f *feedCost) compare(ctx context.Context, watching []string) (map[string]float64, error) {
+func (f *feedCost) compare(ctx context.Context, watching []string) (map[string]writing, error) {
 	var order []string
 	for range costPairs {
 		order = append(order, watching...)
@@ -86,42 +94,48 @@ func (f *feedCost) compare(ctx context.Context, watching []string) (map[string]f
 			order = append(order, watching[len(watching)-1-i])
 		}
 	}
-	requests, seconds := map[string]float64{}, map[string]float64{}
+	all := map[string]writing{}
 	for _, how := range order {
-		n, rps, err := f.slice(ctx, how)
+		w, err := f.slice(ctx, how)
 		if err != nil {
 			return nil, err
 		}
-		requests[how] += float64(n)
-		seconds[how] += float64(n) / rps
+		before := all[how]
+		all[how] = writing{requests: before.requests + w.requests, seconds: before.seconds + w.seconds, cpu: before.cpu + w.cpu}
 	}
-	rates := map[string]float64{}
-	for how, n := range requests {
-		rates[how] = n / seconds[how]
-	}
-	return rates, nil
+	return all, nil
 }
 
 // slice is one load, watched or not. That is the watchers' time, too: they are there when it begins, and one that hasn't seen all of it is an
 // error.
-func (f *feedCost) slice(ctx context.Context, how string) (n int, rps float64, err error) {
+func (f *feedCost) slice(ctx context.Context, how string) (w writing, err error) {
 	l := load{"SET", 50, 1}
-	if n, err = f.z.direct.requests(ctx, l, f.o.Each/2); err != nil {
-		return 0, 0, err
+	n, err := f.z.direct.requests(ctx, l, f.o.Each/2)
+	if err != nil {
+		return w, err
 	}
 	watchers, err := f.watch(ctx, how)
 	defer func() { stopAll(watchers) }()
 	if err != nil {
-		return 0, 0, err
+		return w, err
 	}
 	if err := f.mark(ctx, watchers); err != nil {
-		return 0, 0, err
+		return w, err
 	}
-	if rps, _, err = f.z.direct.run(ctx, l, n); err != nil {
-		return 0, 0, err
+	before, err := processorSeconds(f.z.p.cmd.Process.Pid)
+	if err != nil {
+		return w, err
+	}
+	rps, _, err := f.z.direct.run(ctx, l, n)
+	if err != nil {
+		return w, err
 	}
 	if err := f.mark(ctx, watchers); err != nil {
-		return 0, 0, err
+		return w, err
 	}
-	return n, rps, sawAll(watchers, n)
+	after, err := processorSeconds(f.z.p.cmd.Process.Pid)
+	if err != nil {
+		return w, err
+	}
+	return writing{requests: float64(n), seconds: float64(n) / rps, cpu: after - before}, sawAll(watchers, n)
 }

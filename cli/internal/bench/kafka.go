@@ -39,6 +39,7 @@ func kafkaSections(o *Options) []Section {
 				{What: "mutations in Kafka / written, SET, 50 clients, pipeline 16, /s", Of: "kafka.follow.feed.rps", Over: "kafka.follow.write.rps", AtLeast: 0.95},
 				{What: "the same, MB/s of messages", Of: "kafka.follow.feed.mbps"},
 				{What: "SET, 50 clients, with the changefeed / without, /s", Of: "kafka.cost.kafka.rps", Over: "kafka.cost.none.rps", AtLeast: 0.95},
+				{What: "the cluster's processor time a SET, with / without, µs", Of: "kafka.cost.kafka.cpu.us", Over: "kafka.cost.none.cpu.us", AtMost: 1.05},
 				{What: "SET at half that rate, median latency, with / without, µs", Of: "kafka.delay.with.p50us", Over: "kafka.delay.without.p50us", AtMost: 1.05},
 				{What: "commit to consumer at half load, p50, ms", Of: "kafka.delay.p50.ms", AtMost: 20},
 				{What: "commit to consumer at half load, p99, ms", Of: "kafka.delay.p99.ms", AtMost: 100},
@@ -138,7 +139,8 @@ func (k *kafkaFeed) writersCost(ctx context.Context) (Samples, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Samples{"kafka.cost.none.rps": s["none"], "kafka.cost.kafka.rps": s["kafka"]}, nil
+	return Samples{"kafka.cost.none.rps": s["none"].rps(), "kafka.cost.kafka.rps": s["kafka"].rps(),
+		"kafka.cost.none.cpu.us": s["none"].cpuMicros(), "kafka.cost.kafka.cpu.us": s["kafka"].cpuMicros()}, nil
 }
 
 func stopAll(watchers []watcher) {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -167,3 +168,22 @@ func residentMiB(pid int) (float64, error) {
 	}
 	return 0, fmt.Errorf("resident memory: /proc/%d/status has no VmRSS", pid)
 }
+
+// processorSeconds reads how much processor time a process has used.
+func processorSeconds(pid int) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("processor time: %w", err)
+	}
+	// The second field, a name in parentheses, may hold anything; user and system time are the 12th and 13th after it, in ticks.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("processor time: /proc/%d/stat has %d fields", pid, len(fields))
+	}
+	user, err := strconv.ParseFloat(fields[11], 64)
+	system, err2 := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / ticksPerSecond, errors.Join(err, err2)
+}
+
+// ticksPerSecond is Linux's USER_HZ, 100 on every architecture that Go has.
+const ticksPerSecond = 100
