@@ -319,6 +319,52 @@ func TestFlushWhileTheSinkIsBusy(t *testing.T) {
 	})
 }
 
+// With a linger small appends begin so far apart; the first one after a pause goes at once, and so does a full one.
+func TestLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(18)
+		h.fill(20, 10)
+		sink := &memory{max: 1 << 20}
+		w := open(t, Options{Target: target(changefeed.Spec{}), Appender: sink, Linger: 10 * time.Millisecond, BatchBytes: 8 << 10})
+		give := func(from, to int) {
+			for i := from; i < to; i++ {
+				must(t, h.last.Position, w.Event(t.Context(), &h.stamps[i], h.events[i], h.names))
+				must(t, h.last.Position, w.Flush(t.Context()))
+				synctest.Wait()
+			}
+		}
+		want := func(when string, batches int, durable event.Position) {
+			t.Helper()
+			if w.Durable().Position != durable || sink.batches != batches {
+				t.Errorf("%s: %d batches, durable %s, want %d and %s", when, sink.batches, w.Durable().Position, batches, durable)
+			}
+		}
+		give(0, 1)
+		want("the first", 1, h.stamps[0].Position)
+		give(1, 3)
+		time.Sleep(9 * time.Millisecond)
+		synctest.Wait()
+		want("9 ms later", 1, h.stamps[0].Position)
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		want("10 ms later", 2, h.stamps[2].Position)
+		give(3, len(h.events)) // more than a batch of 8 KiB
+		if sink.batches < 3 {
+			t.Errorf("a full batch waits")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		before := sink.batches
+		h2 := newHistory(19)
+		h2.last = h.last
+		h2.fill(1, 10)
+		h2.write(t, w)
+		want("after a pause", before+1, h2.last.Position)
+		shut(t, w)
+		check(t, lines(t, sink.messages))
+	})
+}
+
 // A writer whose sink hangs keeps others from nothing: each has a share of its own, and what is larger has its half.
 func TestAHangingSinkHoldsUpNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
