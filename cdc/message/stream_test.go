@@ -323,7 +323,7 @@ func TestFlushWhileTheSinkIsBusy(t *testing.T) {
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHistory(18)
-		h.fill(20, 10)
+		h.fill(60, 10)
 		sink := &memory{max: 1 << 20}
 		w := open(t, Options{Target: target(changefeed.Spec{}), Appender: sink, Linger: 10 * time.Millisecond, BatchBytes: 8 << 10})
 		give := func(from, to int) {
@@ -348,9 +348,10 @@ func TestLinger(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		want("10 ms later", 2, h.stamps[2].Position)
-		give(3, len(h.events)) // more than a batch of 8 KiB
-		if sink.batches < 3 {
-			t.Errorf("a full batch waits")
+		began := time.Now()
+		give(3, len(h.events)) // more than a batch
+		if waited := time.Since(began); sink.batches < 3 || waited > 0 {
+			t.Errorf("a full batch waits: %d batches after %s", sink.batches, waited)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
