@@ -59,7 +59,10 @@ func (b *kafkaBroker) Name() string { return "Apache Kafka, 1 broker" }
 // Check has nothing to say: Start names what is missing.
 func (b *kafkaBroker) Check() error { return nil }
 
-func (b *kafkaBroker) Version(context.Context) (string, error) { return processes.KafkaVersion() }
+func (b *kafkaBroker) Version(context.Context) (string, error) {
+	version, err := processes.KafkaVersion()
+	return "Apache Kafka " + version, err
+}
 
 func (b *kafkaBroker) Start(ctx context.Context) (err error) {
 	b.k, err = processes.StartKafka(ctx, processes.KafkaOptions{Dir: b.o.Dir + "/kafka", LongLived: true})
