@@ -48,6 +48,9 @@ type Progress struct {
 	Time int64 `json:"time"`
 	// Forced says that the checkpoint was set by hand: it wins over what the sink says, once.
 	Forced bool `json:"forced,omitempty"`
+	// Began is what the definition's From said when Position was found to be where the partition begins. It stands for as long as the sink is known to have
+	// nothing: without it an owner that dies before that would have the next one begin at another "latest".
+	Began string `json:"began,omitempty"`
 
 	State   State    `json:"state"`
 	Trouble *Trouble `json:"trouble,omitempty"`

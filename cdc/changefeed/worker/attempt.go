@@ -49,6 +49,9 @@ func (w *worker) attempt() error {
 	if err != nil {
 		return ended(read, w.sourceError(err))
 	}
+	if err := w.settleBegin(read); err != nil {
+		return err
+	}
 	before := w.checkpoint()
 	writer, err := sink.Open(read, changefeed.Target{
 		Spec: w.spec, Cluster: w.o.Source.Cluster(), Partition: w.partition, Partitions: partitions, Epoch: w.claim.Epoch(),
@@ -100,7 +103,10 @@ func (w *worker) begin(s *start, writer changefeed.Writer, before event.Position
 		w.mu.stale = writer.Durable()
 	}
 	p, h := &w.mu.progress, &w.mu.health
-	p.Position, p.Chain, p.Time = s.durable.Position, s.durable.Chain, s.durable.Time
+	if (s.rewind || s.durable.Position.Compare(before) < 0) && s.durable.Position != w.mu.held {
+		w.mu.held, w.mu.saved, w.mu.back = event.Position{}, event.Position{}, true
+	}
+	p.Position, p.Chain, p.Time, p.Began = s.durable.Position, s.durable.Chain, s.durable.Time, s.began
 	if s.behind != "" {
 		h.behind, h.behindTo, h.behindAt = s.behind, before, time.Now()
 		w.log.Warn("a changefeed's sink lost something", "reason", s.behind)
@@ -207,6 +213,9 @@ func (w *worker) checkpoint() changefeed.Progress {
 func (a *attempt) joins(st *event.Stamp) error {
 	if !a.at.ChainKnown || st.PrevChain == a.at.Chain {
 		return nil
+	}
+	if a.at.After.IsZero() { // it was to be the first one of all: what the log has left begins later
+		return fmt.Errorf("%w: its first event is %s, after %s", errCompacted, st.Position, st.Prev)
 	}
 	return &changefeed.Error{
 		Stage: changefeed.StageLogRead, Code: changefeed.CodeHistory, Final: true,

@@ -46,7 +46,8 @@ func (w *worker) saveDue(p *changefeed.Progress, now time.Time) bool {
 	k := &w.keeper
 	since := now.Sub(k.savedAt)
 	switch {
-	case k.savedAt.IsZero(), p.State != k.saved.State, p.State == changefeed.Warning && p.Trouble.Code != k.saved.Trouble.Code, p.Forced != k.saved.Forced:
+	case k.savedAt.IsZero(), p.State != k.saved.State, p.State == changefeed.Warning && p.Trouble.Code != k.saved.Trouble.Code, p.Forced != k.saved.Forced,
+		p.Began != k.saved.Began:
 		return true
 	case p.Chain != k.saved.Chain, p.Figures.LagEntries > 0 && p.Figures.LagSeconds > 0:
 		return since >= w.o.SaveEvery
@@ -65,7 +66,7 @@ func (w *worker) save(ctx context.Context, p *changefeed.Progress) error {
 	w.mu.Lock()
 	w.mu.health.registry = err
 	if err == nil {
-		w.mu.saved, w.mu.savedChain = p.Position, p.Chain
+		w.mu.saved, w.mu.savedChain, w.mu.savedBegan = p.Position, p.Chain, p.Began
 	}
 	w.mu.Unlock()
 	switch {
@@ -105,7 +106,7 @@ func (w *worker) takeDurableLocked() {
 	if !mine || d.Position.Compare(p.Position) <= 0 {
 		return
 	}
-	p.Position, p.Chain, p.Time, p.Forced = d.Position, d.Chain, d.Time, false
+	p.Position, p.Chain, p.Time, p.Forced, p.Began = d.Position, d.Chain, d.Time, false, ""
 	w.mu.health.recover()
 }
 

@@ -212,3 +212,27 @@ func TestHeartbeats(t *testing.T) {
 		p.stop()
 	})
 }
+
+// A checkpoint set by hand to before what the log was told to keep has it told anew: it would keep what comes after the later one.
+func TestHoldGoesBack(t *testing.T) {
+	in(t, 1, func(w *world) {
+		log := w.source.logs[0]
+		log.add(9)
+		w.create()
+		p := w.start("a")
+		after(15 * time.Second)
+		w.update(func(s *changefeed.Spec) { s.Paused = true })
+		after(2 * time.Second)
+		first := log.Stamps()[1]
+		w.sink.failing = stuck("write")
+		if err := w.reg.SetProgress(t.Context(), "f", 0, changefeed.Progress{Position: first.Position, Chain: first.Chain, Forced: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.update(func(s *changefeed.Spec) { s.Paused = false })
+		after(15 * time.Second)
+		if held := w.source.held(); len(held) < 2 || held[len(held)-1] != first.Position || !held[len(held)-2].IsZero() {
+			t.Errorf("held after %v, want nothing and then after %s", held, first.Position)
+		}
+		p.stop()
+	})
+}

@@ -16,6 +16,8 @@ type start struct {
 	at changefeed.Place
 	// durable is the checkpoint there: what the sink has.
 	durable changefeed.Reached
+	// began is Progress.Began, if that is the place.
+	began string
 	// rewind says that the place was set by hand, snapshot that the sink ends within a snapshot, which has to be begun anew.
 	rewind, snapshot bool
 	// behind says what the sink lost, if it did.
@@ -27,8 +29,8 @@ type start struct {
 func startOf(spec *changefeed.Spec, partition uint32, p *changefeed.Progress, r changefeed.Resume) (start, error) {
 	saved := changefeed.Reached{Position: p.Position, Chain: p.Chain, Time: p.Time}
 	switch {
-	case p.Forced && p.Position.IsZero():
-		s, err := startFrom(spec, partition)
+	case p.Forced && (p.Position.IsZero() || p.Began != ""):
+		s, err := startBegin(spec, partition, p)
 		s.rewind = true
 		return s, err
 	case p.Forced:
@@ -36,11 +38,23 @@ func startOf(spec *changefeed.Spec, partition uint32, p *changefeed.Progress, r 
 		s.rewind = true
 		return s, nil
 	case r.Known:
-		return startAtSink(spec, partition, saved, r)
-	case !p.Position.IsZero():
+		return startAtSink(spec, partition, p, r)
+	case p.Began == "" && !p.Position.IsZero():
 		return startAfter(saved, !p.Chain.IsZero()), nil
 	}
-	return startFrom(spec, partition)
+	return startBegin(spec, partition, p)
+}
+
+// startBegin is where the partition begins: where it was found to begin, else where the definition says.
+func startBegin(spec *changefeed.Spec, partition uint32, p *changefeed.Progress) (start, error) {
+	if p.Began == "" {
+		return startFrom(spec, partition)
+	}
+	s := startAfter(changefeed.Reached{Position: p.Position, Chain: p.Chain, Time: p.Time}, true)
+	if s.began = p.Began; p.Position.IsZero() {
+		s.at.From = "earliest"
+	}
+	return s, nil
 }
 
 func startAfter(d changefeed.Reached, chainKnown bool) start {
@@ -59,11 +73,15 @@ func startFrom(spec *changefeed.Spec, partition uint32) (start, error) {
 }
 
 // startAtSink goes on where the sink ends.
-func startAtSink(spec *changefeed.Spec, partition uint32, saved changefeed.Reached, r changefeed.Resume) (start, error) {
+func startAtSink(spec *changefeed.Spec, partition uint32, p *changefeed.Progress, r changefeed.Resume) (start, error) {
 	if r.After.IsZero() {
-		s, err := startFrom(spec, partition)
+		s, err := startBegin(spec, partition, p)
 		s.snapshot = r.InSnapshot
 		return s, err
+	}
+	saved := changefeed.Reached{Position: p.Position, Chain: p.Chain, Time: p.Time}
+	if p.Began != "" { // of the sink that says nothing
+		saved = changefeed.Reached{}
 	}
 	end := changefeed.Reached{Position: r.After, Chain: r.Chain, Time: r.Time}
 	known := r.ChainKnown

@@ -77,16 +77,33 @@ func (w *worker) beyond(now time.Time) {
 	}
 }
 
-// hold has the log keep what comes after a position. If that fails the next round tries again.
+// hold has the log keep what comes after a position. If that fails the next round tries again. A source takes a position before the one it has for a
+// late one, and leaves it out: to go back, the hold is made anew.
 func (w *worker) hold(ctx context.Context, p event.Position, chain event.Chain) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := w.o.Source.Hold(ctx, w.spec.Namespace, w.partition, changefeed.ConsumerID(w.spec.ID), p); err != nil {
+	w.mu.Lock()
+	back := w.mu.back
+	w.mu.Unlock()
+	var err error
+	tell := func(p event.Position) {
+		if err == nil {
+			err = w.o.Source.Hold(ctx, w.spec.Namespace, w.partition, changefeed.ConsumerID(w.spec.ID), p)
+		}
+	}
+	if back {
+		tell(event.Position{})
+	}
+	tell(p)
+	if err != nil {
 		w.log.Debug("the log wasn't told what to keep", "err", err)
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if back {
+		w.mu.back = false
+	}
 	if p.Compare(w.mu.held) > 0 {
 		w.mu.held, w.mu.heldChain = p, chain
 	}

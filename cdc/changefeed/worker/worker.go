@@ -63,6 +63,9 @@ type worker struct {
 		// saved is the position that was saved last, held what the log was told to keep after, each with the chain there.
 		saved, held           event.Position
 		savedChain, heldChain event.Chain
+		savedBegan            string // Progress.Began, as it was saved last
+		// back says that the log may have been told to keep less than is needed from now on.
+		back bool
 		// stale is what a writer said to have durably when it was to begin anew before that: of what it is given that is no news.
 		stale changefeed.Reached
 	}
@@ -85,8 +88,9 @@ func newWorker(ctx context.Context, o *Options, s *sinks, spec *changefeed.Spec,
 	w.work, w.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	w.reading, w.rest = context.WithCancelCause(w.work)
 	p := claim.Progress()
-	w.mu.progress = changefeed.Progress{Position: p.Position, Chain: p.Chain, Time: p.Time, Forced: p.Forced}
-	w.live.Store(&changefeed.Progress{Position: p.Position, Chain: p.Chain, Time: p.Time, Forced: p.Forced, State: changefeed.Normal,
+	w.mu.progress = changefeed.Progress{Position: p.Position, Chain: p.Chain, Time: p.Time, Forced: p.Forced, Began: p.Began}
+	w.mu.savedBegan = p.Began
+	w.live.Store(&changefeed.Progress{Position: p.Position, Chain: p.Chain, Time: p.Time, Forced: p.Forced, Began: p.Began, State: changefeed.Normal,
 		Owner: o.Process, Epoch: claim.Epoch(), Generation: spec.Generation, Figures: changefeed.Figures{HeadroomBytes: -1}})
 	return w
 }

@@ -428,6 +428,9 @@ func (s *stream) wait(ctx context.Context) (bool, error) {
 	if st.Applied.Index < s.last.Position.Index {
 		return false, nil
 	}
+	if b := s.local.Bookmark(); b != nil && s.last.Position.IsZero() { // of a place that wasn't named: latest
+		s.last = *b.Stamp
+	}
 	s.item = changefeed.Item{Stamp: &s.last, Position: st.Applied, Time: time.Now().UnixNano()}
 	return true, nil
 }
