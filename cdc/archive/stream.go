@@ -247,7 +247,7 @@ func (s *stream) first(st *event.Stamp) error {
 	if s.begun {
 		return nil
 	}
-	explicit := s.place.from.IsZero() && s.place.since == 0 && !s.place.after.IsZero()
+	explicit := s.place.from.IsZero() && s.place.since == 0 && (s.place.known || !s.place.after.IsZero())
 	if explicit && st.Prev.Compare(s.place.after) > 0 {
 		return lacks(fmt.Sprintf("%s begins after %s: it hasn't what follows %s", s.r.folder.path, st.Prev, s.place.after))
 	}

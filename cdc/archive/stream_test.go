@@ -149,10 +149,11 @@ func TestEventsRefuse(t *testing.T) {
 		at   changefeed.Place
 		want changefeed.Code
 	}{
-		"before the oldest": {short, changefeed.Place{After: s.Units[0].Stamp.Position}, changefeed.CodeLogCompacted},
-		"after the newest":  {whole, changefeed.Place{After: later}, changefeed.CodeLogCompacted},
-		"another history":   {whole, changefeed.Place{After: middle.Position, Chain: other, ChainKnown: true}, changefeed.CodeHistory},
-		"latest":            {whole, changefeed.Place{From: "latest"}, changefeed.CodeDefinition},
+		"before the oldest":  {short, changefeed.Place{After: s.Units[0].Stamp.Position}, changefeed.CodeLogCompacted},
+		"the very beginning": {short, changefeed.Place{From: "earliest", ChainKnown: true}, changefeed.CodeLogCompacted},
+		"after the newest":   {whole, changefeed.Place{After: later}, changefeed.CodeLogCompacted},
+		"another history":    {whole, changefeed.Place{After: middle.Position, Chain: other, ChainKnown: true}, changefeed.CodeHistory},
+		"latest":             {whole, changefeed.Place{From: "latest"}, changefeed.CodeDefinition},
 	} {
 		disk.names[oldest] = gone
 		st, err := c.r.Events(ctx, c.at)

@@ -110,7 +110,7 @@ func (e *end) event(m *Message, digests int, tombstones bool) {
 	}
 	if p.seq < m.Of {
 		e.partial, e.open, e.last = p, true, m.Prev
-		e.resume = changefeed.Resume{Known: true, After: m.Prev}
+		e.resume = changefeed.Resume{Known: true, After: m.Prev, Time: m.Time} // what is older than the event is there
 	}
 }
 

@@ -147,6 +147,7 @@ func TestStartOfBegan(t *testing.T) {
 		{name: "an empty sink", p: began, want: there, began: "latest"},
 		{name: "a sink with something before", p: began, r: changefeed.Resume{Known: true, After: at(10)}, want: changefeed.Place{After: at(10)}},
 		{name: "within a first snapshot", p: began, r: changefeed.Resume{Known: true, InSnapshot: true}, want: there, began: "latest"},
+		{name: "a part of the first event", p: began, r: changefeed.Resume{Known: true}, want: changefeed.Place{From: "earliest", ChainKnown: true}},
 		{name: "the very beginning", p: first, want: changefeed.Place{From: "earliest", ChainKnown: true}, began: "earliest"},
 		{name: "set by hand", p: forced, r: changefeed.Resume{Known: true, After: at(30)}, want: there, began: "latest"},
 	} {
