@@ -128,7 +128,7 @@ func (c *conn) roundTrip(ctx context.Context, req protocol.Message) (protocol.Me
 	if err != nil {
 		return nil, c.explain(ctx, err)
 	}
-	id, answer, err := protocol.ReadResponse(bytes.NewReader(frame), key, version)
+	id, answer, err := readAnswer(frame, key, version)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", errNotKafka, err)
 	}
@@ -137,6 +137,16 @@ func (c *conn) roundTrip(ctx context.Context, req protocol.Message) (protocol.Me
 	}
 	c.used = true
 	return answer, nil
+}
+
+// readAnswer decodes an answer. kafka-go believes the lengths in it, and panics at some.
+func readAnswer(frame []byte, key protocol.ApiKey, version int16) (id int32, answer protocol.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("an answer that can't be decoded: %v", p)
+		}
+	}()
+	return protocol.ReadResponse(bytes.NewReader(frame), key, version)
 }
 
 // frame reads one answer with its length before it into buf, which grows as needed up to a bound.

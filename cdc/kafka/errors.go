@@ -75,6 +75,7 @@ var verdicts = map[kafkaCode]verdict{
 	kafkago.InvalidProducerEpoch:               {changefeed.CodeFenced, false, false, actionFenced},
 	kafkago.ProducerFenced:                     {changefeed.CodeFenced, false, false, actionFenced},
 	kafkago.OutOfOrderSequenceNumber:           {changefeed.CodeFenced, false, false, actionReopen},
+	kafkago.DuplicateSequenceNumber:            {changefeed.CodeFenced, false, false, actionReopen},
 	kafkago.UnknownProducerId:                  {changefeed.CodeFenced, false, false, actionReopen},
 	kafkago.InvalidProducerIDMapping:           {changefeed.CodeFenced, false, false, actionReopen},
 	kafkago.TopicAuthorizationFailed:           {changefeed.CodeBrokerAuth, false, false, actionAuth},

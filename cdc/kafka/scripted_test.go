@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -17,6 +18,9 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/apiversions"
+	_ "github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/protocol/produce"
 
@@ -30,9 +34,12 @@ type script struct {
 	throttle time.Duration
 	// raw, if it isn't nil, is what answers everything.
 	raw []byte
+	// offset, if it isn't 0, is where batches are said to stand.
+	offset int64
 
 	mu       sync.Mutex
 	produced [][]byte
+	fetches  int
 }
 
 func (sc *script) dial(context.Context, string, string) (net.Conn, error) {
@@ -60,16 +67,38 @@ func (sc *script) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
+		if _, ok := message.(*fetch.Request); ok {
+			c.Write(sc.nothing(id))
+			continue
+		}
 		if err := protocol.WriteResponse(c, version, id, sc.answer(message, request)); err != nil {
 			return
 		}
 	}
 }
 
+// nothing is the answer to a Fetch that brings no record, in version 4.
+func (sc *script) nothing(id int32) []byte {
+	sc.mu.Lock()
+	sc.fetches++
+	sc.mu.Unlock()
+	b := be.AppendUint32(make([]byte, 4), uint32(id))
+	b = be.AppendUint32(b, 0) // throttled
+	b = append(be.AppendUint32(b, 1), 0, 1, 't')
+	b = be.AppendUint32(be.AppendUint32(b, 1), 0)
+	b = be.AppendUint64(be.AppendUint64(be.AppendUint16(b, 0), 0), 0)
+	b = be.AppendUint32(be.AppendUint32(b, 0), 0)
+	be.PutUint32(b, uint32(len(b)-4))
+	return b
+}
+
 func (sc *script) answer(m protocol.Message, request []byte) protocol.Message {
 	switch m := m.(type) {
+	case *listoffsets.Request:
+		return &listoffsets.Response{Topics: []listoffsets.ResponseTopic{{Topic: "t", Partitions: []listoffsets.ResponsePartition{{}}}}}
 	case *apiversions.Request:
 		return &apiversions.Response{ApiKeys: []apiversions.ApiKeyResponse{{ApiKey: int16(protocol.Produce), MinVersion: 3, MaxVersion: 8},
+			{ApiKey: int16(protocol.Fetch), MinVersion: 4, MaxVersion: 4}, {ApiKey: int16(protocol.ListOffsets), MinVersion: 1, MaxVersion: 5},
 			{ApiKey: int16(protocol.Metadata), MinVersion: 4, MaxVersion: 8}}}
 	case *metadata.Request:
 		return &metadata.Response{Brokers: []metadata.ResponseBroker{{NodeID: 1, Host: "scripted", Port: 1}},
@@ -83,7 +112,7 @@ func (sc *script) answer(m protocol.Message, request []byte) protocol.Message {
 		sc.codes = sc.codes[1:]
 	}
 	return &produce.Response{ThrottleTimeMs: int32(sc.throttle.Milliseconds()), Topics: []produce.ResponseTopic{{Topic: "t",
-		Partitions: []produce.ResponsePartition{{ErrorCode: int16(code), BaseOffset: 7, ErrorMessage: "so it is written",
+		Partitions: []produce.ResponsePartition{{ErrorCode: int16(code), BaseOffset: cmp.Or(sc.offset, 7), ErrorMessage: "so it is written",
 			RecordErrors: []produce.ResponseError{{BatchIndexErrorMessage: "this one"}}}}}}}
 }
 
@@ -223,5 +252,39 @@ func TestCutAnswers(t *testing.T) {
 				t.Fatalf("version %d: %d of %d bytes are believed", version, n, len(whole))
 			}
 		}
+	}
+}
+
+// TestUnshownEnd: a leader that doesn't show yet what was acknowledged has no end there; it is asked again, and for so long.
+func TestUnshownEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sc := &script{codes: []kafkago.Error{0}}
+		s := sc.stream()
+		defer s.sink.Close()
+		began, end := time.Now(), newTail(s.id)
+		err := s.scan(t.Context(), end, 0, 5)
+		if e := trouble(t, err); e.Code != changefeed.CodeBrokerDown || e.Final || e.Action == "" {
+			t.Errorf("%+v", e)
+		}
+		if took := time.Since(began); sc.fetches < 2 || took > patience+maxPause {
+			t.Errorf("it was asked %d times within %s", sc.fetches, took)
+		}
+	})
+}
+
+// TestFenceWithoutAPlace: a fence of which it isn't known where it stands is no end to read up to.
+func TestFenceWithoutAPlace(t *testing.T) {
+	s := (&script{codes: []kafkago.Error{kafkago.DuplicateSequenceNumber}, offset: -1}).stream()
+	_, err := s.fence(t.Context(), &s.producer)
+	if e := trouble(t, err); e.Code != changefeed.CodeFenced || e.Final {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestLengthsOfAnswers: one that can't be is an error.
+func TestLengthsOfAnswers(t *testing.T) {
+	frame := []byte{0, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0}
+	if _, _, err := readAnswer(frame, protocol.CreateTopics, 5); err == nil {
+		t.Error("it was read")
 	}
 }

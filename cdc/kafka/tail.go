@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/message"
@@ -132,6 +133,20 @@ func (s *stream) scan(ctx context.Context, t *tail, from, to int64) error {
 	return err
 }
 
+// unshown waits after a fetch that brought nothing, though what was acknowledged follows. A leader that has just become one doesn't show all of it before its
+// followers have asked it. Taken for the end, that would have the stream go on before its end. since is when that began.
+func (s *stream) unshown(ctx context.Context, since *time.Time, at, to int64) error {
+	if since.IsZero() {
+		*since = time.Now()
+	}
+	if time.Since(*since) < patience {
+		sleep(ctx, firstPause)
+		return ctx.Err()
+	}
+	return &changefeed.Error{Stage: changefeed.StageBroker, Code: changefeed.CodeBrokerDown, Action: actionDown,
+		What: fmt.Sprintf("the leader of partition %d of topic %s shows nothing from offset %d on, though everything up to %d was acknowledged", s.partition, s.topic, at, to)}
+}
+
 // scanFrom is scan that also returns the partition's first offset.
 func (s *stream) scanFrom(ctx context.Context, t *tail, from, to int64) (first int64, err error) {
 	c := cursor{cluster: s.sink.cluster, topic: s.topic, partition: s.partition, offset: from}
@@ -142,14 +157,19 @@ func (s *stream) scanFrom(ctx context.Context, t *tail, from, to int64) (first i
 	}
 	c.offset = max(from, first)
 	var rec record
+	var hidden time.Time
 	for c.offset < to {
 		more, err := c.batch(ctx, 0)
+		if err == nil && !more {
+			err = s.unshown(ctx, &hidden, c.offset, to)
+		}
 		if err != nil {
 			return 0, problem(err, "partition %d of topic %s: reading its end", s.partition, s.topic)
 		}
 		if !more {
-			break
+			continue
 		}
+		hidden = time.Time{}
 		if c.info.offset >= to || c.info.control {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
 
 	"github.com/zankv/zankv/cdc/changefeed"
@@ -112,6 +113,9 @@ func (s *stream) fence(ctx context.Context, p *producer) (int64, error) {
 	now := time.Now().UnixMilli()
 	putHeader(b[len(s.request):], p, CompressNone, 1, now, now)
 	offset, err := s.send(ctx, b)
+	if err == nil && offset < 0 { // a repeat of which the broker doesn't know any more where it stands
+		err = kafkaCode(kafkago.DuplicateSequenceNumber)
+	}
 	if err != nil {
 		return 0, problem(err, "partition %d of topic %s: fencing earlier owners off", s.partition, s.topic)
 	}
