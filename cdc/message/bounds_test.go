@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -202,4 +203,29 @@ func TestALineThatTakesAllOfTheShare(t *testing.T) {
 		shut(t, w)
 		check(t, lines(t, sink.messages))
 	})
+}
+
+// panicking is an Appender with a bug.
+type panicking struct{ memory }
+
+func (*panicking) Append(context.Context, *Batch) error { panic("a bug") }
+
+// A panic while appending ends the writer, not the process.
+func TestPanicFailsTheWriter(t *testing.T) {
+	h := newHistory(1)
+	h.fill(1, 10)
+	w := open(t, Options{Target: target(changefeed.Spec{}), Appender: &panicking{memory{max: 1 << 20}}})
+	if err := w.Event(t.Context(), &h.stamps[0], h.events[0], h.names); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-w.Failed()
+	if e, ok := errors.AsType[*changefeed.Error](w.Err()); !ok || !e.Final || e.Action == "" || !strings.Contains(e.What, "a bug") {
+		t.Errorf("it failed with %v", w.Err())
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
 }

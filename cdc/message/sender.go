@@ -2,6 +2,8 @@ package message
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -79,10 +81,23 @@ func (w *Writer) append(ctx context.Context, b *batch) error {
 	}
 	batch := b.finish()
 	begin := time.Now()
-	err := w.appender.Append(ctx, batch)
+	err := w.guarded(ctx, batch)
 	w.meter.SinkNanos.Add(int64(time.Since(begin)))
 	w.meter.SinkCalls.Add(1)
 	return err
+}
+
+// guarded is the appender's Append, with a panic as this writer's failure: nobody else's goroutine would catch it, and it would take along all that the process
+// does.
+func (w *Writer) guarded(ctx context.Context, b *Batch) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeInternal, Final: true,
+				What:   fmt.Sprintf("writing to the sink panicked: %v, at %.2000s", p, debug.Stack()),
+				Action: "report it, with this text; resume to try again"}
+		}
+	}()
+	return w.appender.Append(ctx, b)
 }
 
 // written takes note of a batch that is durable.
