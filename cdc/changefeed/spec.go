@@ -124,7 +124,7 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("changefeed %s: sink URI of %d bytes: want at most %d", s.ID, len(s.SinkURI), MaxSinkURI)
 	}
 	if u, err := url.Parse(s.SinkURI); err != nil || u.Scheme == "" {
-		return fmt.Errorf("changefeed %s: sink URI %q: want scheme://…, as kafka://127.0.0.1:9092/{cluster}.{namespace}", s.ID, s.SinkURI)
+		return fmt.Errorf("changefeed %s: sink URI %q: want scheme://…, as kafka://127.0.0.1:9092/{cluster}.{namespace}", s.ID, ShownURI(s.SinkURI))
 	}
 	if s.Format != JSON && s.Format != Debezium {
 		return fmt.Errorf("changefeed %s: format %q: want %s or %s", s.ID, s.Format, JSON, Debezium)
@@ -154,3 +154,24 @@ func (f *Filter) validate() error {
 
 // ConsumerID is the name under which a changefeed holds back the truncation of a partition's log.
 func ConsumerID(changefeed string) string { return "changefeed/" + changefeed }
+
+// ShownURI is a URI that may be wrong in any way, as errors and logs show it: without what may be a password, which doesn't belong there but is
+// put there at times. That is what stands before an @, and the options.
+func ShownURI(uri string) string {
+	rest, query, options := strings.Cut(uri, "?")
+	if scheme, after, ok := strings.Cut(rest, "://"); ok {
+		if i := strings.LastIndex(after, "@"); i >= 0 {
+			rest = scheme + "://…" + after[i:]
+		}
+	} else if strings.Contains(rest, "@") {
+		rest = "…"
+	}
+	if options && query != "" {
+		rest += "?…"
+	}
+	const most = 80
+	if len(rest) > most {
+		rest = strings.ToValidUTF8(rest[:most], "") + "…"
+	}
+	return rest
+}

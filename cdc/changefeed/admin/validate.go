@@ -41,7 +41,7 @@ func (s *Server) validateSink(ctx context.Context, spec *changefeed.Spec) error 
 	scheme, _, _ := strings.Cut(spec.SinkURI, "://")
 	check := s.opts.Sinks[scheme]
 	if check == nil {
-		return failure(Invalid, "changefeed %s: sink %q: no sink is called %s; there are %s", spec.ID, spec.SinkURI, scheme,
+		return failure(Invalid, "changefeed %s: sink %q: no sink is called %.20s; there are %s", spec.ID, changefeed.ShownURI(spec.SinkURI), scheme,
 			strings.Join(slices.Sorted(maps.Keys(s.opts.Sinks)), ", "))
 	}
 	err := check(ctx, spec)
