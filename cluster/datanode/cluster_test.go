@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cdc/changefeed/sinks"
@@ -33,6 +35,7 @@ type testCluster struct {
 	store *memmeta.Store
 	sink  *recorder
 	nodes []*testNode
+	tune  func(*Options) // nil: nothing
 }
 
 type testNode struct {
@@ -41,12 +44,19 @@ type testNode struct {
 	done chan error
 	// addresses
 	redis, grpc, http string
+	bound             string // of the port that knows the namespace
 }
 
 // startCluster runs nodes. off nodes take no partitions of changefeeds.
 func startCluster(t *testing.T, nodes, partitions, replicas, off int) *testCluster {
 	t.Helper()
-	c := &testCluster{t: t, store: memmeta.New(), sink: newRecorder()}
+	return startTuned(t, nodes, partitions, replicas, off, nil)
+}
+
+// startTuned is startCluster with options that tune changed.
+func startTuned(t *testing.T, nodes, partitions, replicas, off int, tune func(*Options)) *testCluster {
+	t.Helper()
+	c := &testCluster{t: t, store: memmeta.New(), sink: newRecorder(), tune: tune}
 	t.Cleanup(func() { _ = c.store.Close() })
 	for i := range nodes {
 		c.nodes = append(c.nodes, c.start(t.TempDir(), i < off))
@@ -78,23 +88,43 @@ func (c *testCluster) start(dir string, off bool) *testNode {
 	known := sinks.All("dc-a", nil)
 	known.Open["record"] = func(*changefeed.Spec) (changefeed.Sink, error) { return c.sink, nil }
 	known.Check["record"] = func(context.Context, *changefeed.Spec) error { return nil }
-	l := Listeners{Redis: listen(c.t), HTTP: listen(c.t), GRPC: listen(c.t), Raft: listen(c.t)}
-	node, err := Open(c.t.Context(), Options{
+	l := Listeners{Redis: listen(c.t), HTTP: listen(c.t), GRPC: listen(c.t), Raft: listen(c.t), Namespace: map[string]net.Listener{"default": listen(c.t)}}
+	opts := Options{
 		ClusterID: "dc-a", DataDir: dir, Advertise: "127.0.0.1", Version: "test", Listeners: l, Meta: c.store,
 		OpenEngine: func(dir string) (engine.Engine, error) { return mem.Open(dir, mem.Options{}) }, EngineName: "mem",
 		Logger: slog.New(slog.DiscardHandler), Tick: 20 * time.Millisecond, ElectionTicks: 10, RowCacheBytes: 1 << 20, LogDiskBytes: 1 << 30,
 		Changefeeds: Changefeeds{
 			Registry: c.store.Changefeeds(), MemoryBytes: 8 << 20, Off: off, Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
 		},
-	})
+	}
+	if c.tune != nil {
+		c.tune(&opts)
+	}
+	node, err := Open(c.t.Context(), opts)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	n := &testNode{Node: node, stop: stop, done: make(chan error, 1), redis: l.Redis.Addr().String(), grpc: l.GRPC.Addr().String(), http: l.HTTP.Addr().String()}
+	n := &testNode{Node: node, stop: stop, done: make(chan error, 1), redis: l.Redis.Addr().String(), grpc: l.GRPC.Addr().String(), http: l.HTTP.Addr().String(),
+		bound: l.Namespace["default"].Addr().String()}
 	go func() { n.done <- node.Run(ctx) }()
 	c.t.Cleanup(func() { n.end(c.t) })
 	return n
+}
+
+// addresses are where the nodes serve the feed.
+func (c *testCluster) addresses() (all []string) {
+	for _, n := range c.nodes {
+		all = append(all, n.grpc)
+	}
+	return all
+}
+
+// client is one of the first node's bound port.
+func (c *testCluster) client() *redis.Client {
+	client := redis.NewClient(&redis.Options{Addr: c.nodes[0].bound})
+	c.t.Cleanup(func() { _ = client.Close() })
+	return client
 }
 
 // end stops the node, once.

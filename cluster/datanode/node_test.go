@@ -6,97 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
-	"github.com/zankv/zankv/cluster/engine"
-	"github.com/zankv/zankv/cluster/engine/mem"
-	"github.com/zankv/zankv/cluster/meta"
-	"github.com/zankv/zankv/cluster/meta/admin"
-	"github.com/zankv/zankv/cluster/meta/memmeta"
 )
-
-// cell is a cluster of nodes in this process, over sockets of their own, with one partition that all of them hold.
-type cell struct {
-	nodes []*Node
-	opts  []Options
-	redis *redis.Client
-}
 
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func newCell(t *testing.T, size int, tune func(*Options)) *cell {
-	t.Helper()
-	c, store := &cell{}, memmeta.New()
-	ctx, stop := context.WithCancel(context.Background())
-	group, running := errgroup.WithContext(ctx)
-	t.Cleanup(func() {
-		stop()
-		if err := group.Wait(); err != nil {
-			t.Error(err)
-		}
-		for _, n := range c.nodes {
-			must(t, n.Close())
-		}
-		must(t, store.Close())
-	})
-	for range size {
-		opts := Options{
-			ClusterID: "dc-a", DataDir: t.TempDir(), Advertise: "127.0.0.1", Meta: store, Logger: slog.New(slog.DiscardHandler), Tick: 20 * time.Millisecond,
-			OpenEngine: func(dir string) (engine.Engine, error) { return mem.Open(dir, mem.Options{}) }, EngineName: "mem",
-			Listeners: Listeners{Redis: listen(t), HTTP: listen(t), GRPC: listen(t), Raft: listen(t), Namespace: map[string]net.Listener{"default": listen(t)}},
-		}
-		if tune != nil {
-			tune(&opts)
-		}
-		n, err := Open(ctx, opts)
-		must(t, err)
-		c.nodes, c.opts = append(c.nodes, n), append(c.opts, opts)
-		group.Go(func() error { return n.Run(running) })
-	}
-	ns := meta.DefaultNamespace()
-	ns.Name, ns.Partitions, ns.Replicas = "default", 1, size
-	_, err := admin.CreateNamespace(ctx, store, admin.CreateOptions{Namespace: ns, MinNodes: size})
-	must(t, err)
-	must(t, admin.WaitReady(ctx, store, "default"))
-	c.redis = redis.NewClient(&redis.Options{Addr: c.opts[0].Listeners.Namespace["default"].Addr().String()})
-	t.Cleanup(func() { c.redis.Close() })
-	return c
-}
-
-// addresses are where the nodes serve the feed.
-func (c *cell) addresses() (all []string) {
-	for _, o := range c.opts {
-		all = append(all, o.Listeners.GRPC.Addr().String())
-	}
-	return all
-}
-
-// get is what a node answers over HTTP.
-func (c *cell) get(t *testing.T, node int, path string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.opts[node].Listeners.HTTP.Addr().String()+path, nil)
-	must(t, err)
-	r, err := http.DefaultClient.Do(req)
-	must(t, err)
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	must(t, err)
-	return string(body)
 }
 
 // foldSnapshot reads a whole snapshot.
@@ -142,10 +66,11 @@ func foldLog(ctx context.Context, cfg feed.Config, fold *event.Fold) error {
 
 // A feed that begins with a snapshot, taken of any replica under writes, has what one has that read the whole log.
 func TestSnapshotAndLogOfARunningCluster(t *testing.T) {
-	c := newCell(t, 3, nil)
+	c := startCluster(t, 3, 1, 3, 0)
+	client := c.client()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	pipe := c.redis.Pipeline()
+	pipe := client.Pipeline()
 	for i := range 300 {
 		pipe.HSet(ctx, "big", fmt.Sprint(i), strings.Repeat("v", 4000))
 		pipe.RPush(ctx, "list", strings.Repeat("i", 2000))
@@ -165,7 +90,7 @@ func TestSnapshotAndLogOfARunningCluster(t *testing.T) {
 				return
 			default:
 			}
-			p := c.redis.Pipeline()
+			p := client.Pipeline()
 			p.HIncrBy(ctx, "big", "counter", 1)
 			p.LPush(ctx, "list", i)
 			p.RPop(ctx, "list")
@@ -227,14 +152,15 @@ func elementsOf(fold *event.Fold, key string) string {
 
 // A consumer is moved at whichever node, and operators see it: in /stats, in /metrics, and by gRPC.
 func TestConsumersOfARunningCluster(t *testing.T) {
-	c := newCell(t, 3, nil)
+	c := startCluster(t, 3, 1, 3, 0)
+	client := c.client()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var at []event.Position
 	consumers := feed.NewConsumers(c.addresses())
 	defer consumers.Close()
 	for i := range 5 {
-		must(t, c.redis.Set(ctx, "k", i, 0).Err())
+		must(t, client.Set(ctx, "k", i, 0).Err())
 		held, err := consumers.Retained(ctx, "default", 0)
 		must(t, err)
 		at = append(at, held.Last)
@@ -254,8 +180,8 @@ func TestConsumersOfARunningCluster(t *testing.T) {
 		t.Errorf("beyond the log: %v, want Ahead", err)
 	}
 	leaders := 0
-	for i := range c.nodes {
-		leaders += checkConsumerStats(t, c, i, at[2])
+	for _, n := range c.nodes {
+		leaders += checkConsumerStats(t, n, at[2])
 	}
 	if leaders != 1 {
 		t.Errorf("%d nodes have the consumer's lag in /metrics, want the leader", leaders)
@@ -267,22 +193,22 @@ func TestConsumersOfARunningCluster(t *testing.T) {
 }
 
 // checkConsumerStats says how many partitions' consumers are in the node's metrics.
-func checkConsumerStats(t *testing.T, c *cell, node int, want event.Position) int {
+func checkConsumerStats(t *testing.T, n *testNode, want event.Position) int {
 	t.Helper()
 	var reply struct {
 		Stats struct {
 			Partitions []partitionStats `json:"ns_stats"`
 		}
 	}
-	must(t, json.Unmarshal([]byte(c.get(t, node, "/stats?leader_only=false")), &reply))
+	must(t, json.Unmarshal([]byte(get(t, n, "/stats?leader_only=false")), &reply))
 	p := reply.Stats.Partitions
 	if len(p) != 1 || len(p[0].Consumers) != 1 || p[0].Consumers[0].Position != want.String() || p[0].Log.LimitBytes != 256<<20 || p[0].Log.LimitSeconds != 72*3600 {
-		t.Errorf("node %d: /stats %+v", node, p)
+		t.Errorf("node %d: /stats %+v", n.id, p)
 	}
-	metrics := c.get(t, node, "/metrics")
+	metrics := get(t, n, "/metrics")
 	for _, name := range []string{"zankv_partition_oldest_retained_index", "zankv_cdc_consumer_limit_bytes", "zankv_feed_snapshots"} {
 		if !strings.Contains(metrics, "\n"+name) {
-			t.Errorf("node %d: /metrics has no %s", node, name)
+			t.Errorf("node %d: /metrics has no %s", n.id, name)
 		}
 	}
 	return strings.Count(metrics, `zankv_cdc_consumer_lag_entries{consumer="kafka",partition="default-0"} `)
@@ -294,10 +220,11 @@ const quietBytes = pinBytes + 64<<20
 // The log of a partition that is quiet is moved to the head, so that it holds no old segments, and a consumer that stands in it keeps its place,
 // whether there is an entry behind it or not.
 func TestQuietPartitionIsMoved(t *testing.T) {
-	c := newCell(t, 1, nil)
-	n, ctx := c.nodes[0], t.Context()
+	c := startCluster(t, 1, 1, 1, 0)
+	client := c.client()
+	n, ctx := c.nodes[0].Node, t.Context()
 	for i := range 10 {
-		must(t, c.redis.Set(ctx, "k", i, 0).Err())
+		must(t, client.Set(ctx, "k", i, 0).Err())
 	}
 	r := n.table.lookup("default").replicas[0].Load()
 	state, _ := r.State()
@@ -330,13 +257,14 @@ func TestQuietPartitionIsMoved(t *testing.T) {
 // A quiet partition that has more left than can be moved doesn't hold the log until the cap takes it: what has the age goes, the rest is moved, and
 // its consumer goes on where it was.
 func TestLargeQuietPartitionIsMoved(t *testing.T) {
-	c := newCell(t, 1, func(o *Options) {
+	c := startTuned(t, 1, 1, 1, 0, func(o *Options) {
 		o.LogDiskBytes = farShare * pinBytes
 		o.Retention.Age = time.Nanosecond
 	})
-	n, ctx := c.nodes[0], t.Context()
+	client := c.client()
+	n, ctx := c.nodes[0].Node, t.Context()
 	for range 40 {
-		must(t, c.redis.Set(ctx, "k", strings.Repeat("x", 100<<10), 0).Err())
+		must(t, client.Set(ctx, "k", strings.Repeat("x", 100<<10), 0).Err())
 	}
 	r := n.table.lookup("default").replicas[0].Load()
 	state, _ := r.State()
@@ -361,7 +289,7 @@ func TestLargeQuietPartitionIsMoved(t *testing.T) {
 	if one := h.Consumers[0]; one.Lost || one.LagEntries != 0 || one.Position != state.LastEvent {
 		t.Errorf("%+v", one)
 	}
-	must(t, c.redis.Set(ctx, "k", "after", 0).Err())
+	must(t, client.Set(ctx, "k", "after", 0).Err())
 	var fold event.Fold
 	must(t, foldLog(ctx, feed.Config{Nodes: c.addresses(), Namespace: "default", From: feed.After(state.LastEvent, state.Chain), GiveUp: time.Second}, &fold))
 	if got, _ := fold.Get([]byte("k")); string(got.Value) != "after" {
