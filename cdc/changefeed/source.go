@@ -58,6 +58,18 @@ type Head struct {
 	Headroom map[string]int64
 }
 
+// Headroom is what may be written before a consumer's place is lost: the least of what the limits in bytes leave. disk is -1 where the node's log has no
+// cap.
+func Headroom(bytes, disk int64, lost bool) int64 {
+	if lost {
+		return 0
+	}
+	if disk >= 0 {
+		bytes = min(bytes, disk)
+	}
+	return max(bytes, 0)
+}
+
 // Source is a cluster, as a worker reads it. Its methods may be called from any goroutine.
 type Source interface {
 	// Cluster is its id; Partitions how many a namespace has, 0 and feed.ErrUnknown if there is none.

@@ -74,7 +74,7 @@ func (n *Node) replica(namespace string, number uint32) *partition.Replica {
 
 // Open implements changefeed.Source.
 func (s *feedSource) Open(ctx context.Context, namespace string, number uint32, at changefeed.Place) (changefeed.Stream, error) {
-	from, err := fromPlace(at)
+	from, err := worker.ReadFrom(at)
 	if err != nil {
 		return nil, err
 	}
@@ -88,18 +88,6 @@ func (s *feedSource) Open(ctx context.Context, namespace string, number uint32, 
 	}
 	now := time.Now()
 	return &nearStream{source: s, replica: r, namespace: namespace, number: number, at: at, local: local, led: now, opened: now}, nil
-}
-
-func fromPlace(at changefeed.Place) (feed.From, error) {
-	switch {
-	case at.After.IsZero() && at.From == "":
-		return feed.Earliest(), nil
-	case at.After.IsZero():
-		return feed.ParseFrom(at.From)
-	case at.ChainKnown:
-		return feed.After(at.After, at.Chain), nil
-	}
-	return feed.AfterPosition(at.After), nil
 }
 
 // Snapshot implements changefeed.Source.
@@ -123,21 +111,9 @@ func (s *feedSource) Head(ctx context.Context, namespace string, number uint32) 
 		head.BytesPerEntry = float64(h.Bytes) / float64(state.Applied.Index-h.First+1)
 	}
 	for _, c := range h.Consumers {
-		head.Headroom[c.ID] = headroom(c)
+		head.Headroom[c.ID] = changefeed.Headroom(c.HeadroomBytes, c.HeadroomDisk, c.Lost)
 	}
 	return head, nil
-}
-
-// headroom is what may be written before a consumer's place is lost, by any of the limits in bytes.
-func headroom(c partition.Consumer) int64 {
-	left := c.HeadroomBytes
-	if c.HeadroomDisk >= 0 {
-		left = min(left, c.HeadroomDisk)
-	}
-	if c.Lost {
-		return 0
-	}
-	return max(left, 0)
 }
 
 // Hold implements changefeed.Source: on the leader, which is often here.

@@ -173,14 +173,23 @@ func (a *attempt) flush() error {
 
 // wait returns when the sink has everything up to a position, or ctx or the writer ends.
 func (a *attempt) wait(ctx context.Context, upTo event.Position) error {
+	return await(ctx, a.writer, func() bool { return a.w.hasDurably(a.writer, upTo) })
+}
+
+// await asks again and again until ok, or until ctx or the writer, if it isn't nil, ends.
+func await(ctx context.Context, writer changefeed.Writer, ok func() bool) error {
+	var failed <-chan struct{}
+	if writer != nil {
+		failed = writer.Failed()
+	}
 	const most = 50 * time.Millisecond
-	for pause := time.Millisecond; !a.w.hasDurably(a.writer, upTo); pause = min(2*pause, most) {
+	for pause := time.Millisecond; !ok(); pause = min(2*pause, most) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-		case <-a.writer.Failed():
+		case <-failed:
 			timer.Stop()
-			return asError(a.writer.Err())
+			return asError(writer.Err())
 		case <-ctx.Done():
 			timer.Stop()
 			return context.Cause(ctx)

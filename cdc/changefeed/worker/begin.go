@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
@@ -43,7 +42,11 @@ func (w *worker) settleBegin(ctx context.Context) error {
 		w.mu.Unlock()
 		w.wake()
 	}
-	return w.awaitBegan(ctx, began)
+	return await(ctx, nil, func() bool { // the keeper saves it: for as long as the registry can't be reached nothing is written
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.mu.savedBegan == began
+	})
 }
 
 // beginning is what lies before the first thing that the source gives.
@@ -64,24 +67,4 @@ func (w *worker) beginning(ctx context.Context, from string) (changefeed.Reached
 		return changefeed.Reached{Position: item.Stamp.Prev, Chain: item.Stamp.PrevChain, Time: item.Event.Time}, nil
 	}
 	return changefeed.Reached{Position: item.Position, Chain: item.Stamp.Chain, Time: item.Time}, nil
-}
-
-// awaitBegan waits until the keeper has saved where the partition begins: for as long as the registry can't be reached nothing is written.
-func (w *worker) awaitBegan(ctx context.Context, began string) error {
-	const most = 50 * time.Millisecond
-	for pause := time.Millisecond; ; pause = min(2*pause, most) {
-		w.mu.Lock()
-		saved := w.mu.savedBegan == began
-		w.mu.Unlock()
-		if saved {
-			return nil
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		}
-	}
 }

@@ -105,7 +105,7 @@ func (s *FeedSource) askPartitions(ctx context.Context, node, namespace string) 
 
 // Open begins a stream that follows the log. It connects at the first Next.
 func (s *FeedSource) Open(_ context.Context, namespace string, partition uint32, at changefeed.Place) (changefeed.Stream, error) {
-	from, err := placeToRead(at)
+	from, err := ReadFrom(at)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,8 @@ func (s *FeedSource) Open(_ context.Context, namespace string, partition uint32,
 	return &feedStream{reader: r, cancel: cancel}, nil
 }
 
-func placeToRead(at changefeed.Place) (feed.From, error) {
+// ReadFrom is a place as readers of the feed know it.
+func ReadFrom(at changefeed.Place) (feed.From, error) {
 	switch {
 	case at.After.IsZero():
 		return feed.ParseFrom(cmp.Or(at.From, "earliest"))
@@ -209,14 +210,7 @@ func (s *FeedSource) Head(ctx context.Context, namespace string, partition uint3
 		h.BytesPerEntry = float64(r.Bytes) / float64(r.Applied-r.First+1)
 	}
 	for _, c := range r.Consumers {
-		left := c.HeadroomBytes
-		if c.HeadroomDisk >= 0 {
-			left = min(left, c.HeadroomDisk)
-		}
-		if c.Lost {
-			left = 0
-		}
-		h.Headroom[c.ID] = left
+		h.Headroom[c.ID] = changefeed.Headroom(c.HeadroomBytes, c.HeadroomDisk, c.Lost)
 	}
 	return h, nil
 }

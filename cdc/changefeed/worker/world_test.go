@@ -357,7 +357,7 @@ func (s *source) Open(_ context.Context, _ string, partition uint32, at changefe
 	if at.After.Index > st.Applied.Index && !s.waits {
 		return nil, &feed.Error{Kind: feed.Ahead, What: "beyond the log"}
 	}
-	from, err := placeToRead(at)
+	from, err := ReadFrom(at)
 	if err != nil {
 		return nil, err
 	}
