@@ -288,3 +288,34 @@ func TestLengthsOfAnswers(t *testing.T) {
 		t.Error("it was read")
 	}
 }
+
+// TestLargeBatchesBesideTheBudget: when the budget is used up some batches are encoded beside it, but of large ones one at a time.
+func TestLargeBatchesBesideTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := changefeed.NewBudget(1 << 20)
+		if _, err := budget.Acquire(t.Context(), 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		m := newMemory()
+		for range reserveSlots {
+			if _, err := m.acquire(t.Context(), budget, reserveLarge); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first, err := m.acquire(t.Context(), budget, 128<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int64{1, 128 << 20} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := m.acquire(ctx, budget, size); err == nil {
+				t.Errorf("%d bytes more", size)
+			}
+			cancel()
+		}
+		m.release(first)
+		if _, err := m.acquire(t.Context(), budget, 128<<20); err != nil {
+			t.Error(err)
+		}
+	})
+}
