@@ -41,7 +41,8 @@ type Trouble struct {
 // Progress is what the registry keeps of one partition of a changefeed: the checkpoint, and the rest for people.
 type Progress struct {
 	// Position and Chain are the checkpoint: the sink has everything up to there. Position may be a bookmark's; the chain is that after the last
-	// event at or before it. A zero Position says that nothing was written.
+	// event at or before it. A zero Position says that nothing was written;
+	// so does one with Began.
 	Position event.Position `json:"position"`
 	Chain    event.Chain    `json:"chain"`
 	// Time is the checkpoint's on the events' clock, ns since 1970: everything before it is in the sink.

@@ -16,7 +16,8 @@
 //  2. Every event's chain joins on to the one before it, whatever it came from: log, archive, snapshot. Otherwise the partition fails.
 //  3. After the claim is lost nothing is given to the writer, and nothing saved.
 //  4. A checkpoint set by hand wins until something behind it is durable: a crash in between begins there again.
-//  5. A failure that doesn't end by itself stops that partition only; so does a panic.
+//  5. Where a partition begins is settled, and saved, before the sink is asked for anything: "latest" means one place, whoever dies before an event came.
+//  6. A failure that doesn't end by itself stops that partition only; so does a panic.
 //
 // Cost. An event costs a lock that nobody else wants and two comparisons, no allocation. A partition at rest has four goroutines here (and those of its
 // writer and its stream), wakes once a second, asks how far the log reaches every ten, and writes to the registry every fifteen.

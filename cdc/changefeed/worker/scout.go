@@ -77,6 +77,9 @@ func (w *worker) beyond(now time.Time) {
 	}
 }
 
+// unheldFor is after how many failures in a row people are told that the log isn't kept: a leader that changes makes one or two.
+const unheldFor = 5
+
 // hold has the log keep what comes after a position. If that fails the next round tries again. A source takes a position before the one it has for a
 // late one, and leaves it out: to go back, the hold is made anew.
 func (w *worker) hold(ctx context.Context, p event.Position, chain event.Chain) {
@@ -95,12 +98,15 @@ func (w *worker) hold(ctx context.Context, p event.Position, chain event.Chain) 
 		tell(event.Position{})
 	}
 	tell(p)
-	if err != nil {
-		w.log.Debug("the log wasn't told what to keep", "err", err)
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err != nil {
+		if w.mu.unheld++; w.mu.unheld == unheldFor {
+			w.log.Warn("the log can't be told what to keep for a changefeed; it may be truncated before the sink has it", "after", p.String(), "tries", unheldFor, "err", err)
+		}
+		return
+	}
+	w.mu.unheld = 0
 	if back {
 		w.mu.back = false
 	}

@@ -65,7 +65,8 @@ type worker struct {
 		savedChain, heldChain event.Chain
 		savedBegan            string // Progress.Began, as it was saved last
 		// back says that the log may have been told to keep less than is needed from now on.
-		back bool
+		back   bool
+		unheld int // how often in a row telling the log failed
 		// stale is what a writer said to have durably when it was to begin anew before that: of what it is given that is no news.
 		stale changefeed.Reached
 	}
