@@ -78,9 +78,13 @@ func (w *worker) releaseSink(release func() error) {
 
 // run finds the place to begin, and reads.
 func (a *attempt) run(before *changefeed.Progress) error {
-	s, err := startOf(a.w.spec, a.w.partition, before, a.writer.Resume())
+	r := a.writer.Resume()
+	s, err := startOf(a.w.spec, a.w.partition, before, r)
 	if err != nil {
 		return err
+	}
+	if !r.Known && !s.rewind && s.began == "" && !s.durable.Position.IsZero() {
+		a.w.log.Warn("a changefeed's sink has nothing of a partition any more, though it had; it goes on after the checkpoint", "checkpoint", s.durable.Position.String())
 	}
 	a.at = s.at
 	a.w.begin(&s, a.writer, before.Position)
