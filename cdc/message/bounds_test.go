@@ -229,3 +229,46 @@ func TestPanicFailsTheWriter(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// overtaken is an Appender whose first append succeeds when the writer is being closed.
+type overtaken struct {
+	memory
+	begun chan struct{}
+}
+
+func (a *overtaken) Append(ctx context.Context, _ *Batch) error {
+	close(a.begun)
+	<-ctx.Done()
+	return nil
+}
+
+// A writer that is closed gives back all that it took, a batch included that was ready when the one before had just been written.
+func TestCloseGivesBackWhatIsReady(t *testing.T) {
+	h := newHistory(1)
+	for _, size := range []int{10, 300 << 10} {
+		h.add(event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("k"), Value: bytes.Repeat([]byte("v"), size)})
+	}
+	g := target(changefeed.Spec{})
+	g.Budget = changefeed.NewBudget(1 << 20)
+	other := g.Budget.Join() // so that the value is larger than a share
+	sink := &overtaken{memory{max: 1 << 20}, make(chan struct{})}
+	w := open(t, Options{Target: g, Appender: sink})
+	for i, ev := range h.events {
+		if err := w.Event(t.Context(), &h.stamps[i], ev, h.names); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			<-sink.begun
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other.Leave()
+	if used, buffered := g.Budget.Used(), g.Meter.Buffered.Load(); used != 0 || buffered != 0 {
+		t.Errorf("%d bytes of the budget are still taken, %d are said to be buffered", used, buffered)
+	}
+}

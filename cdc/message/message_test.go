@@ -165,6 +165,12 @@ func (a *memory) Append(ctx context.Context, b *Batch) error {
 	return nil
 }
 
+func (a *memory) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.batches
+}
+
 func (a *memory) MaxBytes() int { return a.max }
 func (a *memory) Close() error  { a.closed = true; return nil }
 

@@ -36,10 +36,10 @@ func (w *Writer) take(ctx context.Context) *batch {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		b, early := w.ready(time.Now())
 		if ctx.Err() != nil {
-			return nil
+			return nil // what is queued is Close's to drop
 		}
+		b, early := w.ready(time.Now())
 		if b != nil {
 			signal(w.progress)
 			return b

@@ -335,6 +335,8 @@ func TestLinger(t *testing.T) {
 		}
 		want := func(when string, batches int, durable event.Position) {
 			t.Helper()
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
 			if w.Durable().Position != durable || sink.batches != batches {
 				t.Errorf("%s: %d batches, durable %s, want %d and %s", when, sink.batches, w.Durable().Position, batches, durable)
 			}
@@ -350,12 +352,12 @@ func TestLinger(t *testing.T) {
 		want("10 ms later", 2, h.stamps[2].Position)
 		began := time.Now()
 		give(3, len(h.events)) // more than a batch
-		if waited := time.Since(began); sink.batches < 3 || waited > 0 {
-			t.Errorf("a full batch waits: %d batches after %s", sink.batches, waited)
+		if n, waited := sink.count(), time.Since(began); n < 3 || waited > 0 {
+			t.Errorf("a full batch waits: %d batches after %s", n, waited)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		before := sink.batches
+		before := sink.count()
 		h2 := newHistory(19)
 		h2.last = h.last
 		h2.fill(1, 10)
