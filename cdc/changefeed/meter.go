@@ -13,4 +13,7 @@ type Meter struct {
 	WaitSource, Encoding, WaitQuota, WaitSink, Throttled atomic.Int64
 	// SinkCalls and SinkNanos are the sink's writes and the time that they took.
 	SinkCalls, SinkNanos atomic.Int64
+
+	// Trying is what the sink ran into at its last request, as long as it repeats that by itself: an *Error; nil when the last one succeeded.
+	Trying atomic.Pointer[Error]
 }

@@ -149,7 +149,7 @@ func room(buf []byte, size int, request []byte) []byte {
 // send writes one request until the broker has it, and returns the offset of its first record. Repeats carry the same sequence number: of a batch that
 // the broker has already it only says so.
 func (s *stream) send(ctx context.Context, request []byte) (offset int64, err error) {
-	err = persist(ctx, s.retrying, func(ctx context.Context) error {
+	err = s.persist(ctx, func(ctx context.Context) error {
 		if err := s.findLeader(ctx); err != nil {
 			return err
 		}
@@ -171,10 +171,20 @@ func (s *stream) send(ctx context.Context, request []byte) (offset int64, err er
 	return offset, err
 }
 
+// persist repeats a request, and has the meter show why while it does: whoever watches doesn't wait for patience to end.
+func (s *stream) persist(ctx context.Context, do func(context.Context) error) error {
+	err := persist(ctx, s.retrying, do)
+	if err == nil {
+		s.meter.Trying.Store(nil)
+	}
+	return err
+}
+
 // retrying notes that a request is repeated; the leader may be another one by then.
 func (s *stream) retrying(err error) {
 	s.leader = ""
 	s.meter.Retries.Add(1)
+	s.meter.Trying.Store(problem(err, "partition %d of topic %s: a request is repeated", s.partition, s.topic))
 	s.sink.log.Debug("kafka: a request is repeated", "topic", s.topic, "partition", s.partition, "error", err)
 }
 

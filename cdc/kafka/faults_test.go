@@ -123,6 +123,42 @@ func TestBrokerDown(t *testing.T) {
 	}
 }
 
+// TestRepeatIsShown: the meter says what a request is repeated after, while it is, and no longer.
+func TestRepeatIsShown(t *testing.T) {
+	b := startBroker(t, "", "")
+	s := newSink(t, b, topicOf(t), "")
+	a, _ := open(t, s, 1)
+	want := changes(1, 3)
+	appendTo(t, a, want[0])
+	if e := a.meter.Trying.Load(); e != nil {
+		t.Errorf("all is well, and the meter shows %v", e)
+	}
+	b.kill()
+	done := make(chan error, 1)
+	ctx := within(t, time.Minute)
+	go func() { done <- a.Append(ctx, batch(want[1])) }()
+	for {
+		if e := a.meter.Trying.Load(); e != nil {
+			if e.Code != changefeed.CodeBrokerDown || e.Stage != changefeed.StageBroker {
+				t.Errorf("the broker is down, and the meter shows %+v", *e)
+			}
+			break
+		}
+		if !sleep(ctx, time.Millisecond) {
+			t.Fatal("the meter shows nothing")
+		}
+	}
+	if err := b.start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if e := a.meter.Trying.Load(); e != nil {
+		t.Errorf("all is well again, and the meter shows %v", e)
+	}
+}
+
 func TestWrongPartitionCount(t *testing.T) {
 	topic := topicOf(t)
 	s := newSink(t, shared, topic, "")

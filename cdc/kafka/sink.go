@@ -62,7 +62,7 @@ func (s *Sink) Check(ctx context.Context, cluster, namespace string, partitions 
 	if err != nil {
 		return misconfigured(err)
 	}
-	_, err = s.cluster.ensureTopic(ctx, s.config, topic, partitions)
+	_, err = s.cluster.ensureTopic(ctx, s.config, topic, partitions, nil)
 	return err
 }
 
@@ -103,7 +103,9 @@ func (s *Sink) open(ctx context.Context, t changefeed.Target) (*stream, message.
 	if err != nil {
 		return nil, none, misconfigured(err)
 	}
-	shape, err := s.cluster.ensureTopic(ctx, s.config, topic, t.Partitions)
+	shape, err := s.cluster.ensureTopic(ctx, s.config, topic, t.Partitions, func(err error) {
+		t.Meter.Trying.Store(problem(err, "topic %s: looking it up is repeated", topic))
+	})
 	if err != nil {
 		return nil, none, err
 	}

@@ -76,7 +76,7 @@ func (s *stream) takeOver(ctx context.Context) (*tail, error) {
 // initProducer gets the epoch with which to write: a new owner's, or a renewed one if id and epoch are those that it has.
 func (s *stream) initProducer(ctx context.Context, id int64, epoch int16) error {
 	tid := transactionalID(s.id)
-	err := persist(ctx, s.retrying, func(ctx context.Context) error {
+	err := s.persist(ctx, func(ctx context.Context) error {
 		addr, err := s.sink.cluster.coordinator(ctx, tid)
 		if err != nil {
 			return err

@@ -35,10 +35,11 @@ type shape struct {
 	limit     int // of a record batch, in bytes
 }
 
-// ensureTopic has a topic of so many partitions, creating it if that is wanted, and returns its shape.
-func (cl *cluster) ensureTopic(ctx context.Context, c *Config, topic string, partitions uint32) (shape, error) {
+// ensureTopic has a topic of so many partitions, creating it if that is wanted, and returns its shape. onRetry (it may be nil) is told of each error
+// after which it tries again.
+func (cl *cluster) ensureTopic(ctx context.Context, c *Config, topic string, partitions uint32, onRetry func(error)) (shape, error) {
 	var known *metadata.Response
-	err := persist(ctx, nil, func(ctx context.Context) (err error) {
+	err := persist(ctx, onRetry, func(ctx context.Context) (err error) {
 		if known, err = cl.metadata(ctx, topic); err != nil {
 			return err
 		}

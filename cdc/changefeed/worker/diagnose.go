@@ -14,6 +14,9 @@ type Signs struct {
 	// Failure is what it runs into again and again, Tries how often in a row.
 	Failure *changefeed.Error
 	Tries   int
+	// Trying is what the sink runs into and repeats by itself, for TryingFor now; nil if it doesn't.
+	Trying    *changefeed.Error
+	TryingFor time.Duration
 	// Registry is why the last save failed, nil if it didn't.
 	Registry error
 	// Lost says that its place in the log is lost and what is being done, Behind what the sink lost; "" otherwise.
@@ -42,7 +45,7 @@ const (
 // Diagnose names what holds a changefeed back: in the state Warning what it runs into, in Normal what it waits for most when it lags; nil where nothing
 // does. Since isn't filled in.
 func Diagnose(s *Signs) (changefeed.State, *changefeed.Trouble) {
-	for _, warning := range []func(*Signs) *changefeed.Trouble{failing, lost, atRisk, behind, unsaved} {
+	for _, warning := range []func(*Signs) *changefeed.Trouble{atRisk, failing, lost, behind, unsaved} {
 		if t := warning(s); t != nil {
 			return changefeed.Warning, t
 		}
@@ -54,6 +57,9 @@ func Diagnose(s *Signs) (changefeed.State, *changefeed.Trouble) {
 }
 
 func failing(s *Signs) *changefeed.Trouble {
+	if s.Failure == nil && s.Trying != nil && s.TryingFor >= warnAfter {
+		return trying(s)
+	}
 	if s.Failure == nil {
 		return nil
 	}
@@ -61,6 +67,12 @@ func failing(s *Signs) *changefeed.Trouble {
 	if s.Tries > 1 {
 		t.Reason = fmt.Sprintf("%s; tried %d times, goes on trying", t.Reason, s.Tries)
 	}
+	return t
+}
+
+func trying(s *Signs) *changefeed.Trouble {
+	t := troubleOf(s.Changefeed, s.Trying)
+	t.Reason = fmt.Sprintf("%s; goes on trying for %s", t.Reason, s.TryingFor.Round(time.Second))
 	return t
 }
 
@@ -74,9 +86,10 @@ func lost(s *Signs) *changefeed.Trouble {
 	}
 }
 
+// atRisk comes before what causes it: that a place will be lost has to be told in time, and the cause is told with it.
 func atRisk(s *Signs) *changefeed.Trouble {
 	f := &s.Figures
-	if f.HeadroomBytes < 0 || f.LagBytes == 0 || f.LagSeconds < hintLag {
+	if f.HeadroomBytes < 0 || f.LagBytes == 0 || f.LagSeconds < hintLag || s.Lost != "" {
 		return nil
 	}
 	left := -1.0
@@ -93,11 +106,19 @@ func atRisk(s *Signs) *changefeed.Trouble {
 		t.Reason += fmt.Sprintf(": in %s at the present rate", time.Duration(left*float64(time.Second)).Round(time.Second))
 	}
 	t.Action = "let the log keep more (wal_consumer_bytes), or write less meanwhile"
-	if why := slow(s); why != nil {
+	if why := holding(s); why != nil {
 		t.Reason += "; what holds it back: " + why.Reason
 		t.Action += "; " + why.Action
 	}
 	return t
+}
+
+// holding is what it runs into, or else what it waits for.
+func holding(s *Signs) *changefeed.Trouble {
+	if t := failing(s); t != nil {
+		return t
+	}
+	return slow(s)
 }
 
 func behind(s *Signs) *changefeed.Trouble {
@@ -125,6 +146,8 @@ func slow(s *Signs) *changefeed.Trouble {
 	f := &s.Figures
 	share := max(f.Throttled, f.WaitQuota, f.WaitSink, f.Encoding, f.WaitSource)
 	switch {
+	case s.Trying != nil:
+		return trying(s)
 	case f.Throttled >= largeShare:
 		return &changefeed.Trouble{
 			Stage: changefeed.StageQuota, Code: changefeed.CodeBrokerThrottled,

@@ -13,6 +13,7 @@ import (
 // keeper is what the goroutine that saves needs between its rounds.
 type keeper struct {
 	window  window
+	trying  time.Time // since when the sink repeats a request; zero if it doesn't
 	trend   trend
 	headAt  time.Time // of the head that the trend took last
 	saved   changefeed.Progress
@@ -126,6 +127,7 @@ func (w *worker) observe(now time.Time) *changefeed.Progress {
 
 	signs := Signs{Changefeed: w.spec.ID, Scheme: schemeOf(w.spec.SinkURI), Bandwidth: w.spec.BandwidthBytes, BudgetUsed: w.o.Budget.Used(), BudgetTotal: w.o.Budget.Total(),
 		Failure: health.warned(now), Tries: health.tries, Lost: health.lost, Behind: health.behind, Registry: health.registry}
+	signs.Trying, signs.TryingFor = w.trying(now)
 	w.measure(now, &l, &head, headAt, &signs)
 	p.Figures = signs.Figures
 	p.State, p.Trouble = Diagnose(&signs)
@@ -133,6 +135,19 @@ func (w *worker) observe(now time.Time) *changefeed.Progress {
 	p.Owner, p.Epoch, p.Generation, p.Updated = w.o.Process, w.claim.Epoch(), w.spec.Generation, now.UnixNano()
 	w.live.Store(&p)
 	return &p
+}
+
+// trying is what the sink repeats a request after, and for how long it has done so.
+func (w *worker) trying(now time.Time) (*changefeed.Error, time.Duration) {
+	e, since := w.meter.Trying.Load(), &w.keeper.trying
+	if e == nil {
+		*since = time.Time{}
+		return nil, 0
+	}
+	if since.IsZero() {
+		*since = now
+	}
+	return e, now.Sub(*since)
 }
 
 // date says since when a trouble lasts.
