@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&o.brokers, "brokers", "127.0.0.1:9092", "brokers to ask first: host:port,…")
 	flag.StringVar(&o.topic, "topic", "", "the topic")
 	flag.StringVar(&o.group, "group", "kafka-consumer", "the consumer group; one that is new begins at the topic's beginning")
-	flag.DurationVar(&o.untilIdle, "until-idle", 0, "end when nothing came for so long; 0: never")
+	flag.DurationVar(&o.untilIdle, "until-idle", 0, "end when no change came for so long; 0: never")
 	flag.StringVar(&o.print, "print", "json", "json: each change once, as it comes; fold: the state, at the end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -74,21 +74,21 @@ type consumer struct {
 // A consumer that keeps its state in a database writes the position, and the offset, in the same transaction as the change, and begins there: then
 // nothing is lost or doubled whatever happens to it.
 func (c *consumer) consume(ctx context.Context, reader *kafka.Reader, untilIdle time.Duration) error {
-	patience := untilIdle
-	if untilIdle > 0 {
-		patience += toJoin
-	}
+	end := time.Now().Add(toJoin + untilIdle)
 	for {
-		m, err := next(ctx, reader, patience)
+		m, err := next(ctx, reader, untilIdle > 0, end)
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		patience = untilIdle
-		if err := c.take(&m); err != nil {
+		changed, err := c.take(&m)
+		if err != nil {
 			return fmt.Errorf("partition %d, offset %d: %w", m.Partition, m.Offset, err)
+		}
+		if now := time.Now(); changed || end.Sub(now) > untilIdle {
+			end = now.Add(untilIdle)
 		}
 		if err := reader.CommitMessages(ctx, m); err != nil && ctx.Err() == nil {
 			return err
@@ -96,17 +96,18 @@ func (c *consumer) consume(ctx context.Context, reader *kafka.Reader, untilIdle 
 	}
 }
 
-// next waits for a message, for as long as patience if that isn't 0.
-func next(ctx context.Context, reader *kafka.Reader, patience time.Duration) (kafka.Message, error) {
-	if patience > 0 {
+// next waits for a message, until an end if there is one.
+func next(ctx context.Context, reader *kafka.Reader, ends bool, end time.Time) (kafka.Message, error) {
+	if ends {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, patience)
+		ctx, cancel = context.WithDeadline(ctx, end)
 		defer cancel()
 	}
 	return reader.FetchMessage(ctx)
 }
 
-func (c *consumer) take(m *kafka.Message) error {
+// take says whether a message was more than a heartbeat.
+func (c *consumer) take(m *kafka.Message) (changed bool, err error) {
 	p := c.partitions[m.Partition]
 	if p == nil {
 		p = &partition{}
@@ -114,8 +115,8 @@ func (c *consumer) take(m *kafka.Message) error {
 	}
 	line, err := p.take(m)
 	if err != nil || line == nil || c.lines == nil {
-		return err
+		return line != nil, err
 	}
 	_, err = fmt.Fprintf(c.lines, "%s\n", line)
-	return err
+	return true, err
 }

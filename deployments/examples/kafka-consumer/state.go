@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/zankv/zankv/cdc/event"
@@ -30,6 +33,14 @@ func text(b []byte) any {
 		return string(b)
 	}
 	return binary{b}
+}
+
+// score is a number, but for those that JSON hasn't: "inf" and "-inf", as Redis has them.
+func score(v float64) any {
+	if math.IsInf(v, 0) {
+		return strings.TrimPrefix(strings.ToLower(strconv.FormatFloat(v, 'g', -1, 64)), "+")
+	}
+	return v
 }
 
 // printState prints every key on a line of its own, in byte order.
@@ -64,7 +75,7 @@ func (p *partition) entry(key []byte) entry {
 		case event.TypeSet:
 			e.Elements = append(e.Elements, text(f.Sub))
 		case event.TypeZSet:
-			e.Elements = append(e.Elements, []any{text(f.Sub), f.Score})
+			e.Elements = append(e.Elements, []any{text(f.Sub), score(f.Score)})
 		default:
 			e.Elements = append(e.Elements, []any{text(f.Sub), text(f.Value)})
 		}
