@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -26,6 +27,8 @@ type KafkaOptions struct {
 	Users map[string]string
 	// Properties are further settings of the broker, which win over all others.
 	Properties map[string]string
+	// Proxy is what clients are told to connect to; nil is the broker itself. It is the caller's to close.
+	Proxy *Proxy
 	// LongLived compiles as in production, which costs more at first: for a broker that is measured.
 	LongLived bool
 }
@@ -52,6 +55,14 @@ func StartKafka(ctx context.Context, o KafkaOptions) (*Kafka, error) {
 		return nil, err
 	}
 	k := &Kafka{KafkaOptions: o, port: ports[0], internal: ports[1]}
+	if o.Proxy != nil {
+		o.Proxy.To(local(k.port))
+		o.Properties = maps.Clone(o.Properties)
+		if o.Properties == nil {
+			o.Properties = map[string]string{}
+		}
+		o.Properties["advertised.listeners"] = fmt.Sprintf("CLIENT://%s,INTERNAL://%s", o.Proxy.Addr(), local(k.internal))
+	}
 	args, err := o.prepare()
 	if err != nil {
 		return nil, err
@@ -99,7 +110,12 @@ func KafkaVersion() (string, error) {
 }
 
 // Addr is where clients connect.
-func (k *Kafka) Addr() string { return local(k.port) }
+func (k *Kafka) Addr() string {
+	if k.Proxy != nil {
+		return k.Proxy.Addr()
+	}
+	return local(k.port)
+}
 
 // Start begins a life, and returns when the broker serves: about 2 s in a new folder, 4 s after Kill, because its controller
 // first waits for the session of the dead to end.
