@@ -7,10 +7,12 @@ package processes
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // Binaries are paths of what was built.
@@ -38,6 +40,26 @@ func Build(dir string, race bool) (Binaries, error) {
 	}
 	return Binaries{Zankv: filepath.Join(dir, "zankv"), CDC: filepath.Join(dir, "zankv-cdc")}, nil
 }
+
+// seeSources looks into every folder of the sources. go test keeps the outcome of a test until something that it is linked from, or that it
+// looked at (within m.Run), changes; what is built here is neither, and a test would be said to pass that never ran with it.
+var seeSources = sync.OnceValue(func() error {
+	root, err := sourceRoot()
+	if err != nil {
+		return err
+	}
+	hidden := func(name string) bool { return strings.HasPrefix(name, ".") || name == "bin" || name == "data" }
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && hidden(d.Name()) {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("processes: sources: %w", err)
+	}
+	return nil
+})
 
 // sourceRoot is the folder of the module that the test belongs to.
 func sourceRoot() (string, error) {

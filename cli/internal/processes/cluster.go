@@ -44,6 +44,7 @@ type Cluster struct {
 type Node struct {
 	*Process
 	Config config.Config
+	file   string // what holds it
 }
 
 const clusterID = "robust"
@@ -76,6 +77,9 @@ func (o *Options) ports() int { return portsPerNode + portsPerNamespace*(1+len(o
 
 // Start runs the processes, creates the namespace and returns when it answers. On an error nothing is left running.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
+	if err := seeSources(); err != nil {
+		return nil, err
+	}
 	c, err := prepare(o)
 	if err != nil {
 		return nil, err
@@ -125,19 +129,25 @@ func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	if err := conf.Validate(); err != nil {
 		return nil, err
 	}
-	b, err := json.MarshalIndent(conf, "", "  ")
-	if err != nil {
-		return nil, err
-	}
 	file := filepath.Join(o.Dir, name+".json")
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		return nil, err
-	}
 	p := New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file)
 	if o.Wrap != nil {
 		p.Wrapper = o.Wrap(i)
 	}
-	return &Node{Process: p, Config: conf}, nil
+	n := &Node{Process: p, Config: conf, file: file}
+	return n, n.WriteConfig()
+}
+
+// WriteConfig writes Config to where the node reads it when it starts the next time.
+func (n *Node) WriteConfig() error {
+	b, err := json.MarshalIndent(n.Config, "", "  ")
+	if err == nil {
+		err = os.WriteFile(n.file, b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("processes: %s: %w", n.Name, err)
+	}
+	return nil
 }
 
 func (c *Cluster) bringUp(ctx context.Context) error {
