@@ -209,7 +209,7 @@ func TestCheckQueues(t *testing.T) {
 		"1 5 9": true, "1 3 5 7 9": true, "1 5 9 3": true, "3 1 5 9": true,
 		"1 9": false, "5 1 9": false, "1 5 5 9": false, "1 3 5 3 9": false, "1 5 8 9": false, "1 5 9 9": false, "": false,
 	} {
-		content := map[string]Entry{queueKey(0): {Value: collected("list", strings.Fields(list))}}
+		content := map[string]Entry{queueKey(0): {Value: Collected("list", strings.Fields(list))}}
 		if err := c.CheckQueues(content); (err == nil) != want {
 			t.Errorf("%s: %v", list, err)
 		}
@@ -283,7 +283,7 @@ func TestPairsInTheFeed(t *testing.T) {
 	}
 	text, hash := pairKeys(2)
 	for value, want := range map[string]bool{"7": true, "8": false} {
-		content := map[string]Entry{text: {Value: "7"}, hash: {Value: collected("hash", []string{joined(pairField, value)})}}
+		content := map[string]Entry{text: {Value: "7"}, hash: {Value: Collected("hash", []string{Joined(pairField, value)})}}
 		if err := checkPairs(content); (err == nil) != want {
 			t.Errorf("%s: %v", value, err)
 		}

@@ -18,8 +18,8 @@ type Entry struct {
 	ExpireAt int64  // ms since 1970, 0 for none
 }
 
-// collected writes a collection's elements down. Those of a list keep their order.
-func collected(kind string, elements []string) string {
+// Collected writes a collection's elements down. Those of a list keep their order.
+func Collected(kind string, elements []string) string {
 	quoted := make([]string, len(elements))
 	for i, e := range elements {
 		quoted[i] = strconv.Quote(e)
@@ -30,8 +30,8 @@ func collected(kind string, elements []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// pair is an element with what belongs to it.
-func joined(name, value string) string { return name + "\x00" + value }
+// Joined is an element with what belongs to it.
+func Joined(name, value string) string { return name + "\x00" + value }
 
 // foldedEntry is a key's content by the feed.
 func foldedEntry(f *event.Fold, key string) Entry {
@@ -48,16 +48,16 @@ func foldedEntry(f *event.Fold, key string) Entry {
 	for el := range f.Elements([]byte(key)) {
 		switch m.Type {
 		case event.TypeHash:
-			elements = append(elements, joined(string(el.Sub), string(el.Value)))
+			elements = append(elements, Joined(string(el.Sub), string(el.Value)))
 		case event.TypeList:
 			elements = append(elements, string(el.Value))
 		case event.TypeZSet:
-			elements = append(elements, joined(string(el.Sub), strconv.FormatFloat(el.Score, 'g', -1, 64)))
+			elements = append(elements, Joined(string(el.Sub), strconv.FormatFloat(el.Score, 'g', -1, 64)))
 		default:
 			elements = append(elements, string(el.Sub))
 		}
 	}
-	e.Value = collected(e.Type, elements)
+	e.Value = Collected(e.Type, elements)
 	return e
 }
 
@@ -89,19 +89,19 @@ func (r *reading) content() (e Entry, ok bool, err error) {
 		e.Value, err = r.text.Result()
 	case r.hash != nil:
 		for field, value := range r.hash.Val() {
-			elements = append(elements, joined(field, value))
+			elements = append(elements, Joined(field, value))
 		}
 		err = r.hash.Err()
 	case r.list != nil:
 		elements, err = r.list.Result()
 	case r.members != nil:
 		for _, z := range r.members.Val() {
-			elements = append(elements, joined(z.Member.(string), strconv.FormatFloat(z.Score, 'g', -1, 64)))
+			elements = append(elements, Joined(z.Member.(string), strconv.FormatFloat(z.Score, 'g', -1, 64)))
 		}
 		err = r.members.Err()
 	}
 	if r.text == nil {
-		e.Value = collected(e.Type, elements)
+		e.Value = Collected(e.Type, elements)
 		ok = len(elements) > 0
 	}
 	if at := r.expiry.Val(); at > 0 {

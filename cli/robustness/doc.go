@@ -13,5 +13,14 @@
 //	feed.go      zankv-cdc tail as a process, its lines checked and folded
 //	store.go     the store's content and checksums, read over its public interfaces
 //
+// Changefeeds are checked the same way, with a real Kafka broker that is killed, paused, slowed down and left without room:
+//
+//	operator.go    zankv-cdc's commands as processes, and the JSON that they print
+//	topic.go       a topic read from its beginning, its lines checked and folded as a feed's
+//	stream.go      what topic.go and feed.go share
+//	markers.go     keys that show how far a stream has come
+//	feedfaults.go  bad things done to owners, leaders and the broker, each over when the feed has come on
+//	memory.go      the memory of processes
+//
 // A run draws everything from one seed, which it prints; ZANKV_SEED repeats the draw (not the machine's timing).
 package robustness

@@ -63,7 +63,7 @@ func checkPairs(content map[string]Entry) error {
 		text, hash := pairKeys(n)
 		want := ""
 		if value := content[text].Value; value != "" {
-			want = collected("hash", []string{joined(pairField, value)})
+			want = Collected("hash", []string{Joined(pairField, value)})
 		}
 		if got := content[hash].Value; got != want {
 			return fmt.Errorf("robustness: %s is %q, %s has %s", text, content[text].Value, hash, got)
