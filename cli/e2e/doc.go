@@ -6,6 +6,10 @@
 //	                   go-redis, redis-py, ioredis, Jedis and Redis's own tools on a suite of all types
 //	routes_test.go     which port answers what, on which node
 //	feed_test.go       zankv-cdc tail
+//	changefeed_test.go into Kafka and into files: all types, odd content, large values; changefeed_life_test.go is an operator's
+//	                   day, changefeed_resume_test.go begins at every position, changefeed_place_test.go loses its place
+//	consumer_test.go   the example consumer of a changefeed's topic
+//	doctor_test.go     faults, and what zankv-cdc doctor calls them
 //	http_test.go       the HTTP API
 //	input_test.go      what no client should send
 //	expiry_test.go     keys that end by themselves

@@ -24,6 +24,7 @@ const patience = 90 * time.Second
 var built processes.Binaries
 
 func TestMain(m *testing.M) {
+	redis.SetLogger(quiet{})
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,6 +32,11 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// quiet keeps what go-redis says about durations and connections out of the tests' output.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // run keeps the shared cluster's files when a test has failed.
 func run(m *testing.M) (code int, err error) {
@@ -54,6 +60,11 @@ func run(m *testing.M) (code int, err error) {
 			c.Kill()
 		}
 	}
+	if brokerStarted {
+		if k, err := theBroker(); err == nil {
+			k.Kill()
+		}
+	}
 	return code, os.RemoveAll(dir)
 }
 
@@ -71,6 +82,10 @@ const (
 	nsTypes        = "types"
 	nsStream       = "stream"
 	nsTables       = "tables"
+	nsFeeds        = "feeds"
+	nsFeedContent  = "feedcontent"
+	nsFeedLife     = "feedlife"
+	nsFeedResume   = "feedresume"
 )
 
 var (
@@ -80,7 +95,7 @@ var (
 		sharedStarted = true
 		return processes.Start(context.Background(), processes.Options{
 			Binaries: built, Dir: sharedDir, Nodes: 3, Partitions: 4, Replicas: 3, Namespace: "default",
-			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail, nsTypes, nsStream, nsTables},
+			Further: []string{nsConformance2, nsConformance3, nsScan, nsFlush, nsMurmur, nsQuorum, nsSecret, nsNoForward, nsTail, nsTypes, nsStream, nsTables, nsFeeds, nsFeedContent, nsFeedLife, nsFeedResume},
 		})
 	})
 )
