@@ -56,6 +56,8 @@ type Head struct {
 	HeadroomBytes int64
 	// Headroom is HeadroomBytes by consumer, for those of whom it is known.
 	Headroom map[string]int64
+	// Held is how many bytes of the log come after where a consumer is registered, for the same ones: exact, unlike what BytesPerEntry comes to.
+	Held map[string]uint64
 }
 
 // Headroom is what may be written before a consumer's place is lost: the least of what the limits in bytes leave. disk is -1 where the node's log has no

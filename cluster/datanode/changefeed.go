@@ -106,11 +106,13 @@ func (s *feedSource) Head(ctx context.Context, namespace string, number uint32) 
 	if !ok || err != nil {
 		return s.far.Head(ctx, namespace, number)
 	}
-	head := changefeed.Head{Applied: state.Applied, Oldest: h.Oldest, HeadroomBytes: -1, Headroom: make(map[string]int64, len(h.Consumers))}
+	head := changefeed.Head{Applied: state.Applied, Oldest: h.Oldest, HeadroomBytes: -1, Headroom: make(map[string]int64, len(h.Consumers)),
+		Held: make(map[string]uint64, len(h.Consumers))}
 	if state.Applied.Index >= h.First && h.First > 0 {
 		head.BytesPerEntry = float64(h.Bytes) / float64(state.Applied.Index-h.First+1)
 	}
 	for _, c := range h.Consumers {
+		head.Held[c.ID] = c.LagBytes
 		head.Headroom[c.ID] = changefeed.Headroom(c.HeadroomBytes, c.HeadroomDisk, c.Lost)
 	}
 	return head, nil

@@ -17,6 +17,8 @@ type Signs struct {
 	// Trying is what the sink runs into and repeats by itself, for TryingFor now; nil if it doesn't.
 	Trying    *changefeed.Error
 	TryingFor time.Duration
+	// Held is how many bytes the log holds for it; 0 if that isn't known.
+	Held uint64
 	// Registry is why the last save failed, nil if it didn't.
 	Registry error
 	// Lost says that its place in the log is lost and what is being done, Behind what the sink lost; "" otherwise.
@@ -97,11 +99,12 @@ func atRisk(s *Signs) *changefeed.Trouble {
 		left = float64(f.HeadroomBytes) / s.LagGrowth
 	}
 	soon := left >= 0 && left < riskSeconds && f.LagSeconds >= riskLag
-	if uint64(f.HeadroomBytes) >= f.LagBytes/4 && !soon {
+	lag := max(f.LagBytes, s.Held) // LagBytes goes by the average of all entries
+	if uint64(f.HeadroomBytes) >= lag/4 && !soon {
 		return nil
 	}
 	t := &changefeed.Trouble{Stage: changefeed.StageCompaction, Code: changefeed.CodePlaceAtRisk}
-	t.Reason = fmt.Sprintf("it is %s behind, and will lose its place in the log when %s more are written", bytesText(int64(f.LagBytes)), bytesText(f.HeadroomBytes))
+	t.Reason = fmt.Sprintf("it is %s behind, and will lose its place in the log when %s more are written", bytesText(int64(lag)), bytesText(f.HeadroomBytes))
 	if left >= 0 {
 		t.Reason += fmt.Sprintf(": in %s at the present rate", time.Duration(left*float64(time.Second)).Round(time.Second))
 	}

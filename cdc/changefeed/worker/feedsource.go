@@ -205,11 +205,12 @@ func (s *FeedSource) Head(ctx context.Context, namespace string, partition uint3
 	if err != nil {
 		return changefeed.Head{}, err
 	}
-	h := changefeed.Head{Applied: event.Position{Term: r.Last.Term, Index: r.Applied}, Oldest: r.Oldest, HeadroomBytes: -1, Headroom: map[string]int64{}}
+	h := changefeed.Head{Applied: event.Position{Term: r.Last.Term, Index: r.Applied}, Oldest: r.Oldest, HeadroomBytes: -1, Headroom: map[string]int64{}, Held: map[string]uint64{}}
 	if r.Applied >= r.First && r.First > 0 {
 		h.BytesPerEntry = float64(r.Bytes) / float64(r.Applied-r.First+1)
 	}
 	for _, c := range r.Consumers {
+		h.Held[c.ID] = c.LagBytes
 		h.Headroom[c.ID] = changefeed.Headroom(c.HeadroomBytes, c.HeadroomDisk, c.Lost)
 	}
 	return h, nil

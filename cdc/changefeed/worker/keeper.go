@@ -183,6 +183,7 @@ func (w *worker) measure(now time.Time, l *lag, head *changefeed.Head, headAt ti
 	if !headAt.IsZero() {
 		f.OldestRetained, f.HeadroomBytes = head.Oldest.String(), headroom(head, w.spec.ID)
 	}
+	s.Held = head.Held[changefeed.ConsumerID(w.spec.ID)]
 	if head.Applied.Index > l.position.Index {
 		f.LagEntries = head.Applied.Index - l.position.Index
 	}
