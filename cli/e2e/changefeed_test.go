@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -110,12 +111,19 @@ func (f *feedOf) equal(t *testing.T) map[string]robustness.Entry {
 func (f *feedOf) until(t *testing.T, what string, ok func(*robustness.Feed) bool) *robustness.Feed {
 	t.Helper()
 	var last robustness.Feed
-	must(t, what, robustness.Until(bounded(t), func(ctx context.Context) (err error) {
-		if last, err = f.Query(ctx, f.id); err == nil && !ok(&last) {
-			err = fmt.Errorf("%s is %+v", f.id, last)
+	err := robustness.Until(bounded(t), func(ctx context.Context) error {
+		q, err := f.Query(ctx, f.id)
+		if err != nil {
+			return err
 		}
-		return err
-	}))
+		if last = q; !ok(&last) {
+			return errors.New("it isn't")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v; %s was %+v with trouble %+v", what, err, f.id, last, last.Trouble)
+	}
 	return &last
 }
 
