@@ -15,6 +15,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cli/internal/feeds"
 	"github.com/zankv/zankv/cli/internal/nodes"
+	"github.com/zankv/zankv/cli/internal/table"
 )
 
 // Finding is one thing that isn't well.
@@ -88,6 +89,9 @@ func log(s *feeds.Status, st feeds.Standing, look Seen) []Finding {
 		all = append(all, of(s, st, changefeed.StageLogRead, changefeed.CodeSourceDown,
 			fmt.Sprintf("%s has no leader: nothing is written, and nothing new comes", name), "see that a majority of its replicas runs and reaches each other"))
 	}
+	if st.State == changefeed.Paused {
+		all = append(all, resting(s, st, name, answered)...)
+	}
 	if st.Begun && !st.Progress.Position.IsZero() {
 		all = append(all, place(s, st, name, answered, len(silent) == 0)...)
 	}
@@ -99,6 +103,33 @@ func log(s *feeds.Status, st feeds.Standing, look Seen) []Finding {
 		all = append(all, f)
 	}
 	return all
+}
+
+// riskTime is how early it is told that a paused changefeed's place in the log goes by age.
+const riskTime = 6 * time.Hour
+
+// resting says whether a paused changefeed, which no worker looks after, is about to lose its place: with less room left than a quarter of what it lacks, or with less
+// time than riskTime. What the leader says counts.
+func resting(s *feeds.Status, st feeds.Standing, name string, logs []nodes.Log) []Finding {
+	for _, l := range logs {
+		c, held := l.Consumers[changefeed.ConsumerID(s.Spec.ID)]
+		if !l.Leader || !held || c.LagBytes == 0 {
+			continue
+		}
+		left := ""
+		switch {
+		case c.HeadroomBytes < int64(c.LagBytes/4):
+			left = fmt.Sprintf("when %s more are written", table.Bytes(max(c.HeadroomBytes, 0)))
+		case c.Headroom < riskTime:
+			left = "in " + table.Seconds(max(c.Headroom, 0).Seconds())
+		default:
+			continue
+		}
+		return []Finding{of(s, st, changefeed.StageCompaction, changefeed.CodePlaceAtRisk,
+			fmt.Sprintf("it is paused, %s behind in %s, and loses its place in the log %s", table.Bytes(int64(c.LagBytes)), name, left),
+			"resume it, or let the log keep more for consumers (wal_consumer_bytes, wal_consumer_seconds); after that it goes on from "+from(&s.Spec))}
+	}
+	return nil
 }
 
 // place says whether what comes after the checkpoint is still there, and whether the checkpoint is of this history at all.

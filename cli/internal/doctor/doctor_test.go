@@ -35,6 +35,16 @@ func logs(oldest, last uint64) Seen {
 	return Seen{Leader: "n1", Logs: []nodes.Log{a, b}}
 }
 
+// paused is a changefeed that rests, with what the log keeps for it.
+func paused(lag uint64, room int64, left time.Duration) func(*feeds.Status, *Seen) {
+	return func(s *feeds.Status, l *Seen) {
+		s.Spec.Paused, s.Owners = true, nil
+		l.Logs[0].Leader = true
+		l.Logs[0].Consumers = map[string]nodes.Consumer{"changefeed/orders": {LagBytes: lag, HeadroomBytes: room, Headroom: left}}
+		l.Logs[1].Consumers = map[string]nodes.Consumer{"changefeed/orders": {LagBytes: 1 << 30}} // a follower's word doesn't count
+	}
+}
+
 func TestExamine(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*feeds.Status, *Seen)
@@ -81,6 +91,10 @@ func TestExamine(t *testing.T) {
 			s.Spec.Paused, s.Owners = true, nil
 			*l = logs(80, 90)
 		}, "paused compaction log-compacted", ""},
+		"paused, with little room left":   {paused(100<<20, 20<<20, 24*time.Hour), "paused compaction place-at-risk", "loses its place in the log when 20 MiB more are written"},
+		"paused, with little time left":   {paused(1<<20, 255<<20, time.Hour), "paused compaction place-at-risk", "1 MiB behind in default-0, and loses its place in the log in 1 h"},
+		"paused, with room and time":      {paused(100<<20, 156<<20, 24*time.Hour), "", ""},
+		"paused, and nothing was written": {paused(0, -1, 0), "", ""},
 		"finished, whatever the log": {func(s *feeds.Status, l *Seen) {
 			p := s.Progress[0]
 			p.State = changefeed.Finished

@@ -96,8 +96,17 @@ type Log struct {
 	Oldest, Last event.Position
 	// Applied is the index of the last entry applied.
 	Applied uint64
+	// Consumers are those that it is kept for, by name.
+	Consumers map[string]Consumer
 	// Err is why the replica didn't say.
 	Err error
+}
+
+// Consumer is for whom a log is kept: LagBytes of it, until HeadroomBytes more are written or Headroom has passed.
+type Consumer struct {
+	LagBytes      uint64
+	HeadroomBytes int64
+	Headroom      time.Duration
 }
 
 // Logs asks all replicas of a partition, at once. The answers are in the order of its addresses.
@@ -120,7 +129,10 @@ func askLog(ctx context.Context, address, namespace string, partition uint32) Lo
 		resp, err := c.Status(ctx, &feedpb.StatusRequest{Namespace: namespace, Partition: partition})
 		l.Oldest = event.Position{Term: resp.GetOldest().GetTerm(), Index: resp.GetOldest().GetIndex()}
 		l.Last = event.Position{Term: resp.GetLast().GetTerm(), Index: resp.GetLast().GetIndex()}
-		l.Applied = resp.GetApplied()
+		l.Applied, l.Consumers = resp.GetApplied(), make(map[string]Consumer, len(resp.GetConsumers()))
+		for _, one := range resp.GetConsumers() {
+			l.Consumers[one.Id] = Consumer{LagBytes: one.LagBytes, HeadroomBytes: one.HeadroomBytes, Headroom: time.Duration(one.HeadroomMs) * time.Millisecond}
+		}
 		return err
 	})
 	return l
