@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +90,30 @@ func reaches(t *testing.T, b *broker, topic string, done chan error) {
 	}
 }
 
+// stopped stops the broker's clock, and returns when all of it stands: a thread that runs may answer a little longer.
+func stopped(t *testing.T, b *broker) {
+	t.Helper()
+	b.cmd.Process.Signal(syscall.SIGSTOP)
+	tasks := fmt.Sprintf("/proc/%d/task", b.cmd.Process.Pid)
+	ctx := within(t, time.Minute)
+	for {
+		threads, err := os.ReadDir(tasks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := slices.ContainsFunc(threads, func(thread os.DirEntry) bool {
+			stat, err := os.ReadFile(filepath.Join(tasks, thread.Name(), "stat"))
+			return err == nil && !strings.Contains(string(stat), ") T ") // one that can't be read has ended
+		})
+		if !running {
+			return
+		}
+		if !sleep(ctx, time.Millisecond) {
+			t.Fatal("the broker doesn't stop")
+		}
+	}
+}
+
 // TestBrokerStopped: a broker that holds its connections and answers nothing is slow, and goes on where it was.
 func TestBrokerStopped(t *testing.T) {
 	b := startBroker(t, "", "")
@@ -95,7 +122,7 @@ func TestBrokerStopped(t *testing.T) {
 	a, _ := open(t, s, 1)
 	want := changes(1, 30)
 	appendTo(t, a, want[:10]...)
-	b.cmd.Process.Signal(syscall.SIGSTOP)
+	stopped(t, b)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	began := time.Now()

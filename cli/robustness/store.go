@@ -24,7 +24,7 @@ const scanCount = 500
 // ReadStore reads everything there is, as a client bound to the namespace does: SCAN, TYPE, what reads the type, PEXPIRETIME. Keys that expire
 // meanwhile may be missing.
 func ReadStore(ctx context.Context, addr string) (map[string]Entry, error) {
-	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: patience, WriteTimeout: patience})
 	defer c.Close()
 	content := map[string]Entry{}
 	for cursor := uint64(0); ; {
