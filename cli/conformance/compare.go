@@ -100,7 +100,10 @@ func (p *pair) contents() {
 	p.line("scan 0")
 	for _, key := range scanAll(p.oracle, nil) {
 		kind := p.oracle.Do([]byte("type"), []byte(key))
-		reader := readers[strings.TrimSpace(string(kind[1:]))]
+		reader, there := readers[strings.TrimSpace(string(kind[1:]))]
+		if !there {
+			continue // it expired since it was listed
+		}
 		for _, line := range []string{"type %s", "pttl %s", reader} {
 			var args [][]byte
 			for _, word := range strings.Fields(line) {
