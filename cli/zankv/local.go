@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -66,8 +67,9 @@ func runLocal(c *cli.Context) error {
 	return err
 }
 
-// printReady tells where everything is and what to try.
-func printReady(w io.Writer, c *local.Cluster) {
+// printReady tells where everything is and what to try, in one write: who waits for the first line finds the rest there.
+func printReady(out io.Writer, c *local.Cluster) {
+	w := new(bytes.Buffer)
 	fmt.Fprintf(w, "ready: etcd %s\n", c.EtcdEndpoint())
 	for i, a := range c.Addresses() {
 		fmt.Fprintf(w, "  node %d: redis %s  http %s  grpc %s", i, a.Redis, a.HTTP, a.GRPC)
@@ -87,4 +89,5 @@ func printReady(w io.Writer, c *local.Cluster) {
 		fmt.Fprintf(w, "  redis-cli -p %s set %s:demo:greeting hello\n", port, local.Namespace)
 	}
 	fmt.Fprintf(w, "  bin/zankv-cdc tail --nodes %s --namespace %s --partition 0 --from earliest\n", first.GRPC, local.Namespace)
+	_, _ = out.Write(w.Bytes())
 }
