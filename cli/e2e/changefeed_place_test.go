@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cli/internal/processes"
@@ -35,7 +38,8 @@ func TestChangefeedLosesItsPlace(t *testing.T) {
 		tinyLog(i, conf)
 		conf.WALConsumerBytes = consumerBytes << 20
 	}})
-	archive := "file://" + filepath.Join(t.TempDir(), "archive")
+	folder := filepath.Join(t.TempDir(), "archive")
+	archive := "file://" + folder
 	archiving := &feedOf{Operator: operator(c), id: "archive"}
 	_, err := archiving.Create(bounded(t), "archive", "default", archive)
 	must(t, "an archive", err)
@@ -46,6 +50,7 @@ func TestChangefeedLosesItsPlace(t *testing.T) {
 	without.caughtUp(t)
 	k.Kill()
 	with.write(t, consumerBytes*9/10)
+	with.inArchive(t, folder)
 	for _, f := range []*feedOf{with, without} {
 		f.until(t, "it is told that its place is at risk", func(q *robustness.Feed) bool {
 			return q.State == changefeed.Warning && q.Trouble != nil && q.Trouble.Code == changefeed.CodePlaceAtRisk && q.Trouble.Action != ""
@@ -55,6 +60,7 @@ func TestChangefeedLosesItsPlace(t *testing.T) {
 	lost := with.until(t, "it rests", func(q *robustness.Feed) bool { return q.State == changefeed.Paused }).Partitions[0].Position
 	await(t, "the log goes on without them", func() error {
 		with.write(t, 8)
+		with.inArchive(t, folder) // or it would lose its own place
 		if first := firstIndex(t, c.Nodes[0]); first <= lost.Index+1 {
 			return fmt.Errorf("it begins at %d, their place is %s", first, lost)
 		}
@@ -85,6 +91,40 @@ func (f *feedOf) write(t *testing.T, mib int) {
 	for i := range mib {
 		must(t, "SET", f.bound.Set(t.Context(), fmt.Sprintf("write:%d", i), value, 0).Err())
 	}
+}
+
+// inArchive writes a mark and waits until the archive in a folder has it, and so all that was written before.
+func (f *feedOf) inArchive(t *testing.T, folder string) {
+	t.Helper()
+	mark := fmt.Sprintf("mark:%d", time.Now().UnixNano())
+	must(t, "SET", f.bound.Set(t.Context(), mark, "", 0).Err())
+	await(t, "the archive", func() error {
+		segments, err := filepath.Glob(filepath.Join(folder, "*", "*.jsonl"))
+		if err != nil {
+			return err
+		}
+		for _, name := range segments {
+			if end, err := lastBytes(name, 64<<10); err != nil || strings.Contains(end, mark) {
+				return err
+			}
+		}
+		return fmt.Errorf("none of %d segments ends with %s", len(segments), mark)
+	})
+}
+
+// lastBytes is the end of a file, of n bytes at most.
+func lastBytes(name string, n int64) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(file, max(0, size-n), n))
+	return string(b), err
 }
 
 // diagnosis is the code of what doctor finds first in a changefeed; "" if all is well.

@@ -89,12 +89,14 @@ func log(s *feeds.Status, st feeds.Standing, look Seen) []Finding {
 		all = append(all, of(s, st, changefeed.StageLogRead, changefeed.CodeSourceDown,
 			fmt.Sprintf("%s has no leader: nothing is written, and nothing new comes", name), "see that a majority of its replicas runs and reaches each other"))
 	}
-	if st.State == changefeed.Paused {
-		all = append(all, resting(s, st, name, answered)...)
-	}
+	var lost []Finding
 	if st.Begun && !st.Progress.Position.IsZero() {
-		all = append(all, place(s, st, name, answered, len(silent) == 0)...)
+		lost = place(s, st, name, answered, len(silent) == 0)
 	}
+	if st.State == changefeed.Paused && len(lost) == 0 {
+		lost = resting(s, st, name, answered)
+	}
+	all = append(all, lost...)
 	if len(silent) > 0 {
 		f := of(s, st, changefeed.StageLogRead, changefeed.CodeSourceDown,
 			fmt.Sprintf("%d of %d replicas of %s don't answer: %s", len(silent), len(look.Logs), name, strings.Join(silent, ", ")),

@@ -91,9 +91,13 @@ func TestExamine(t *testing.T) {
 			s.Spec.Paused, s.Owners = true, nil
 			*l = logs(80, 90)
 		}, "paused compaction log-compacted", ""},
-		"paused, with little room left":   {paused(100<<20, 20<<20, 24*time.Hour), "paused compaction place-at-risk", "loses its place in the log when 20 MiB more are written"},
-		"paused, with little time left":   {paused(1<<20, 255<<20, time.Hour), "paused compaction place-at-risk", "1 MiB behind in default-0, and loses its place in the log in 1 h"},
-		"paused, with room and time":      {paused(100<<20, 156<<20, 24*time.Hour), "", ""},
+		"paused, with little room left": {paused(100<<20, 20<<20, 24*time.Hour), "paused compaction place-at-risk", "loses its place in the log when 20 MiB more are written"},
+		"paused, with little time left": {paused(1<<20, 255<<20, time.Hour), "paused compaction place-at-risk", "1 MiB behind in default-0, and loses its place in the log in 1 h"},
+		"paused, with room and time":    {paused(100<<20, 156<<20, 24*time.Hour), "", ""},
+		"paused, and its place is gone": {func(s *feeds.Status, l *Seen) {
+			*l = logs(80, 90)
+			paused(100<<20, -20<<20, 0)(s, l)
+		}, "paused compaction log-compacted", ""},
 		"paused, and nothing was written": {paused(0, -1, 0), "", ""},
 		"finished, whatever the log": {func(s *feeds.Status, l *Seen) {
 			p := s.Progress[0]
