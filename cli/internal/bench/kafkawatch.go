@@ -10,6 +10,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cdc/kafka"
+	"github.com/zankv/zankv/cdc/message"
 )
 
 // topicWatcher looks at the end of a topic's partition, when asked: it costs nothing meanwhile.
@@ -95,24 +96,47 @@ func begun(ctx context.Context, client *admin.Client, id string) error {
 // lastMessages is within how many of the last ones a mark lies: after it come heartbeats only.
 const lastMessages = 64
 
-func (w *topicWatcher) saw(mark string) (bool, error) {
+func (w *topicWatcher) saw(mark string) (found bool, err error) {
+	err = w.latest(func(m *message.Message) { found = found || string(m.Key) == mark })
+	return found, err
+}
+
+// latest goes through the partition's last messages.
+func (w *topicWatcher) latest(each func(*message.Message)) error {
 	r, err := w.end()
 	if err != nil {
-		return false, err
+		return err
 	}
 	reader := w.topic.Reader(w.partition, max(r.First, r.End-lastMessages), r.End)
 	for {
 		m, err := reader.Next(w.ctx)
 		if errors.Is(err, io.EOF) {
-			return false, nil
+			return nil
 		}
 		if err != nil {
-			return false, err
+			return err
 		}
-		if string(m.Key) == mark {
-			return true, nil
+		each(m)
+	}
+}
+
+// messageBytes is what key and value of a change take, the mean of each partition's last ones.
+func messageBytes(watchers []watcher) (float64, error) {
+	count, bytes := 0, 0
+	for _, w := range watchers {
+		err := w.(*topicWatcher).latest(func(m *message.Message) {
+			if m.Kind == message.Change {
+				count, bytes = count+1, bytes+len(m.Key)+len(m.Value)
+			}
+		})
+		if err != nil {
+			return 0, err
 		}
 	}
+	if count == 0 {
+		return 0, errors.New("the topic ends with no changes")
+	}
+	return float64(bytes) / float64(count), nil
 }
 
 func (w *topicWatcher) end() (kafka.Range, error) {
