@@ -292,6 +292,19 @@ func TestEmittedAmongLater(t *testing.T) {
 	}
 }
 
+// TestOverExpired: what was written into a key whose content had expired at its origin doesn't join what hasn't expired here.
+func TestOverExpired(t *testing.T) {
+	st := holds(event.TypeHash, at(3, 'z'), never, never, false)
+	m := writes(event.OpHSet, at(5, 'z'), never)
+	m.Prev, m.ExpiryVersion = at(3, 'z'), m.Version
+	m.Before = event.Before{Exists: true, Type: event.TypeHash, ExpireAt: 1, Generation: 6}
+	var d Decision
+	Decide(&d, &Env{Names: names, Policy: PolicyDefault, Generation: 8}, st, m)
+	if d.Action != Apply || len(d.Emit) != 1 || !d.Emit[0].Whole || d.Emit[0].Floor != m.Version || d.Emit[0].Count != 1 {
+		t.Errorf("%s, emits %+v", d.Action, d.Emit)
+	}
+}
+
 // TestTranslate: numbers of the source become the target's, and ids that it doesn't know get the next.
 func TestTranslate(t *testing.T) {
 	from, to := event.Names{"", "b", "new", "a"}, event.Names{"", "a", "b"}

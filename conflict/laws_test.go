@@ -14,7 +14,9 @@ import (
 type history struct {
 	worlds []*world
 	// got is how many of cluster j's own mutations cluster i has decided.
-	got   [][]int
+	got [][]int
+	// knew is, for each write by its version, got of the cluster that wrote it, at that time.
+	knew  map[event.Version][]int
 	trace []string
 	// traced: the history is told step by step, which takes most of the time. It is played again for that when something is wrong.
 	traced bool
@@ -22,7 +24,7 @@ type history struct {
 
 // newHistory begins with clusters that have run the same commands of the first.
 func newHistory(n int, policy Policy, now []int64, skew []int64, common []string) *history {
-	h := &history{got: make([][]int, n)}
+	h := &history{got: make([][]int, n), knew: make(map[event.Version][]int)}
 	for i := range n {
 		w := newWorld(event.ClusterNumber(i+1), policy)
 		h.worlds = append(h.worlds, w)
@@ -42,7 +44,14 @@ func (h *history) write(i int, command string) bool {
 	if h.traced {
 		h.trace = append(h.trace, fmt.Sprintf("%d: %s", i, command))
 	}
-	return h.worlds[i].run(command)
+	w := h.worlds[i]
+	if !w.run(command) {
+		return false
+	}
+	knew := slices.Clone(h.got[i])
+	knew[i] = len(w.own) - 1
+	h.knew[w.own[len(w.own)-1].Version] = knew
+	return true
 }
 
 // deliver has cluster i decide the next mutation of cluster j, if there is one.
@@ -199,9 +208,9 @@ func eachSequence(commands []string, n int, visit func([]string)) {
 // converge plays all histories of up to three of the commands, and checks all that must hold of each.
 func converge(t *testing.T, policy Policy, commands []string, skews [][]int64, beginnings [][]string) {
 	histories := 0
-	for _, skew := range skews {
+	for s, skew := range skews {
 		for _, common := range beginnings {
-			for _, shape := range [][2]int{{1, 1}, {2, 1}, {1, 2}} {
+			for _, shape := range [][2]int{{1, 1}, {2 - s%2, 1 + s%2}} {
 				orders := schedules(shape[0], shape[1])
 				eachSequence(commands, shape[0]+shape[1], func(sequence []string) {
 					for _, order := range orders {
@@ -228,6 +237,9 @@ func (h *history) checkAll() string {
 	if problem != "" {
 		return problem
 	}
+	if problem = h.checkLost(); problem != "" {
+		return problem
+	}
 	want := h.worlds[0].content()
 	for how, w := range map[string]*world{
 		"all of the first, then of the second": h.passive(func(int) int { return 0 }),
@@ -245,9 +257,62 @@ func (h *history) checkAll() string {
 	return ""
 }
 
+// checkLost checks that the last write of all is there, a deletion included, and that what isn't there any more was replaced by somebody who knew it,
+// or is in a conflict log.
+func (h *history) checkLost() string {
+	env := &Env{Names: names}
+	var last event.Mutation
+	logged := 0
+	for _, w := range h.worlds {
+		logged += len(w.logged)
+		for _, m := range w.own {
+			if m.Op != event.OpExpireAt && m.Op != event.OpPersist && env.Compare(m.Version, last.Version) > 0 {
+				last = m
+			}
+		}
+	}
+	if last.Op == event.OpDel && h.worlds[0].exists {
+		return "the last write deletes the key, and it is there: " + h.worlds[0].content()
+	}
+	if last.Op != 0 && !last.Op.Removes() && last.Op != event.OpDel && !h.worlds[0].has(&last) {
+		return "the last write isn't there: " + describe(&last)
+	}
+	for i, w := range h.worlds {
+		for n := range w.own {
+			if m := &w.own[n]; logged == 0 && !m.Op.Removes() && !onlyExpiry(m) && m.Op != event.OpDel && !w.has(m) && !h.replaced(i, n) {
+				return "lost, and nobody has logged it: " + describe(m)
+			}
+		}
+	}
+	return ""
+}
+
+// has says whether a write is what the cluster shows.
+func (w *world) has(m *event.Mutation) bool {
+	if !m.Op.OnElements() {
+		return w.exists && w.meta.Type == event.TypeString && w.meta.Version == m.Version
+	}
+	return w.rows[string(m.Elements[0].Sub)].version == m.Version
+}
+
+// replaced says whether somebody who knew write n of cluster i wrote the same register again.
+func (h *history) replaced(i, n int) bool {
+	m := &h.worlds[i].own[n]
+	for _, w := range h.worlds {
+		for k := range w.own {
+			other := &w.own[k]
+			same := !m.Op.OnElements() || other.Op.OnElements() && string(other.Elements[0].Sub) == string(m.Elements[0].Sub)
+			if h.knew[other.Version][i] > n && !onlyExpiry(other) && (same || whole(other) || other.Op == event.OpValue) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 var (
 	even = [][]int64{{0, 0}}
-	odd  = [][]int64{{5, 0}, {0, 5}}
+	odd  = [][]int64{{0, 5}, {5, 0}}
 )
 
 // TestConverge: clusters that have decided the same mutations under the timestamp rule have the same, in whatever order they came.
