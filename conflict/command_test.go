@@ -42,7 +42,7 @@ func (w *world) run(command string) bool {
 }
 
 func (w *world) evaluate(m *event.Mutation, word, sub string, live bool) bool {
-	m.Value = []byte(show(m.Version))
+	m.Value = []byte(w.show(m.Version))
 	switch word {
 	case "set", "setkeep":
 		m.Op, m.Floor, m.ExpiryVersion = event.OpSet, m.Version, m.Version
@@ -132,7 +132,7 @@ func (w *world) elements(m *event.Mutation, op event.Op, sub string, whole, live
 	}
 	switch op {
 	case event.OpHSet:
-		e.Value = []byte(show(m.Version))
+		e.Value = []byte(w.show(m.Version))
 	case event.OpZAdd:
 		e.Score = float64(m.Version.Time)
 	}
@@ -162,7 +162,7 @@ func (w *world) list(m *event.Mutation, word string, live bool) bool {
 	}
 	if op == event.OpRPush {
 		next, _ := strconv.Atoi(string(m.Value))
-		m.Elements = []event.Element{{Sub: strconv.AppendInt(nil, int64(next+10), 10), Value: []byte(show(m.Version))}}
+		m.Elements = []event.Element{{Sub: strconv.AppendInt(nil, int64(next+10), 10), Value: []byte(w.show(m.Version))}}
 		m.Value = strconv.AppendInt(nil, int64(next+1), 10)
 		m.Count++
 		return true

@@ -143,6 +143,9 @@ func Decide(d *Decision, env *Env, st *Stored, m *event.Mutation) {
 	default:
 		r.decideByTime()
 	}
+	if len(d.Outcomes) == 0 {
+		r.key(Apply, Unchanged) // an op on elements that names none
+	}
 	for i := range d.Outcomes {
 		d.Action = max(d.Action, d.Outcomes[i].Action)
 	}

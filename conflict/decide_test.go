@@ -2,6 +2,7 @@ package conflict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -303,6 +304,64 @@ func TestOverExpired(t *testing.T) {
 	if d.Action != Apply || len(d.Emit) != 1 || !d.Emit[0].Whole || d.Emit[0].Floor != m.Version || d.Emit[0].Count != 1 {
 		t.Errorf("%s, emits %+v", d.Action, d.Emit)
 	}
+}
+
+// shaped is a mutation with things that may come together in it, or never do.
+func shaped(op event.Op, v, prev event.Version, shape int) *event.Mutation {
+	m := writes(op, v, prev)
+	m.Whole = shape&1 != 0 && op.OnElements()
+	if shape&2 != 0 || m.Whole || op == event.OpSet {
+		m.Floor, m.ExpiryVersion = v, v
+	}
+	if shape&4 != 0 {
+		m.Elements = nil
+	}
+	return m
+}
+
+func decideTwice(t *testing.T, st *Stored, m *event.Mutation, policy Policy) {
+	t.Helper()
+	var d, again Decision
+	env := &Env{Names: names, Policy: policy, Generation: 8, Watermark: 4, Self: at(1, 'a').Cluster}
+	env.Reached = func(event.ClusterNumber) int64 { return 4 }
+	Decide(&d, env, st, m)
+	Decide(&again, env, st, m)
+	if d.Action < AlreadyApplied || d.Action > Wait || !slices.Equal(d.Outcomes, again.Outcomes) || len(d.Emit) != len(again.Emit) {
+		t.Fatalf("%s against %+v: %+v, then %+v", describe(m), st, d, again)
+	}
+	if d.Action == Wait && len(d.Emit) > 0 {
+		t.Fatalf("%s against %+v waits, and emits %s", describe(m), st, describe(&d.Emit[0]))
+	}
+}
+
+// TestTotal: whatever comes in gets a decision, the same one again, and what waits emits nothing.
+func TestTotal(t *testing.T) {
+	versions := []event.Version{never, at(3, 'a'), at(5, 'a'), at(5, 'z'), at(7, 'm')}
+	states := []*Stored{{}}
+	for _, v := range versions[1:] {
+		states = append(states, removed(v), text(v))
+		for _, floor := range versions[:3] {
+			for typ := event.TypeHash; typ <= event.TypeBitmap; typ++ {
+				states = append(states, holds(typ, v, floor, v, true), holds(typ, v, floor, v, false))
+			}
+		}
+	}
+	decided := 0
+	for op := event.Op(0); op <= event.OpBits+1; op++ {
+		for _, v := range versions[1:] {
+			for _, prev := range versions {
+				for shape := range 8 {
+					m := shaped(op, v, prev, shape)
+					for _, st := range states {
+						decideTwice(t, st, m, PolicyDefault)
+						decideTwice(t, st, m, PolicyElement)
+						decided += 2
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d decisions", decided)
 }
 
 // TestTranslate: numbers of the source become the target's, and ids that it doesn't know get the next.

@@ -16,7 +16,7 @@ type history struct {
 	// got is how many of cluster j's own mutations cluster i has decided.
 	got [][]int
 	// knew is, for each write by its version, got of the cluster that wrote it, at that time.
-	knew  map[event.Version][]int
+	knew  map[string][]int
 	trace []string
 	// traced: the history is told step by step, which takes most of the time. It is played again for that when something is wrong.
 	traced bool
@@ -24,7 +24,7 @@ type history struct {
 
 // newHistory begins with clusters that have run the same commands of the first.
 func newHistory(n int, policy Policy, now []int64, skew []int64, common []string) *history {
-	h := &history{got: make([][]int, n), knew: make(map[event.Version][]int)}
+	h := &history{got: make([][]int, n), knew: make(map[string][]int)}
 	for i := range n {
 		w := newWorld(event.ClusterNumber(i+1), policy)
 		h.worlds = append(h.worlds, w)
@@ -50,7 +50,7 @@ func (h *history) write(i int, command string) bool {
 	}
 	knew := slices.Clone(h.got[i])
 	knew[i] = len(w.own) - 1
-	h.knew[w.own[len(w.own)-1].Version] = knew
+	h.knew[w.show(w.own[len(w.own)-1].Version)] = knew
 	return true
 }
 
@@ -59,11 +59,11 @@ func (h *history) deliver(i, j int) bool {
 	if i == j || h.got[i][j] >= len(h.worlds[j].own) {
 		return false
 	}
-	m := h.worlds[j].own[h.got[i][j]]
+	m := &h.worlds[j].own[h.got[i][j]]
 	h.got[i][j]++
-	a := h.worlds[i].receive(m, event.ClusterNumber(j+1))
+	a := h.worlds[i].receive(m, h.worlds[j])
 	if h.traced {
-		h.trace = append(h.trace, fmt.Sprintf("%d<-%d %s: %d, %s", i, j, describe(&m), a, h.worlds[i].content()))
+		h.trace = append(h.trace, fmt.Sprintf("%d<-%d %s: %d, %s", i, j, h.worlds[j].describe(m), a, h.worlds[i].content()))
 	}
 	return true
 }
@@ -117,7 +117,7 @@ func (h *history) passive(pick func(n int) int) *world {
 			return w
 		}
 		j := left[pick(len(left))]
-		w.receive(h.worlds[j].own[next[j]], event.ClusterNumber(j+1))
+		w.receive(&h.worlds[j].own[next[j]], h.worlds[j])
 		next[j]++
 	}
 }
@@ -125,8 +125,8 @@ func (h *history) passive(pick func(n int) int) *world {
 // relayed has a cluster decide all that cluster i applied, in its order: its own changes, and those of others as it emitted them.
 func (h *history) relayed(i int) *world {
 	w := newWorld(3, h.worlds[0].policy)
-	for _, m := range h.worlds[i].all {
-		w.receive(m, h.worlds[i].self)
+	for n := range h.worlds[i].all {
+		w.receive(&h.worlds[i].all[n], h.worlds[i])
 	}
 	return w
 }
@@ -260,39 +260,51 @@ func (h *history) checkAll() string {
 // checkLost checks that the last write of all is there, a deletion included, and that what isn't there any more was replaced by somebody who knew it,
 // or is in a conflict log.
 func (h *history) checkLost() string {
-	env := &Env{Names: names}
-	var last event.Mutation
+	var last *event.Mutation
+	var by *world
 	logged := 0
 	for _, w := range h.worlds {
 		logged += len(w.logged)
-		for _, m := range w.own {
-			if m.Op != event.OpExpireAt && m.Op != event.OpPersist && env.Compare(m.Version, last.Version) > 0 {
-				last = m
+		for n := range w.own {
+			if m := &w.own[n]; !onlyExpiry(m) && (last == nil || after(w, m, by, last)) {
+				last, by = m, w
 			}
 		}
 	}
-	if last.Op == event.OpDel && h.worlds[0].exists {
-		return "the last write deletes the key, and it is there: " + h.worlds[0].content()
-	}
-	if last.Op != 0 && !last.Op.Removes() && last.Op != event.OpDel && !h.worlds[0].has(&last) {
-		return "the last write isn't there: " + describe(&last)
+	switch here := h.worlds[0]; {
+	case last == nil:
+	case last.Op == event.OpDel:
+		if here.exists {
+			return "the last write deletes the key, and it is there: " + here.content()
+		}
+	case !last.Op.Removes() && !here.has(by, last):
+		return "the last write isn't there: " + by.describe(last)
 	}
 	for i, w := range h.worlds {
 		for n := range w.own {
-			if m := &w.own[n]; logged == 0 && !m.Op.Removes() && !onlyExpiry(m) && m.Op != event.OpDel && !w.has(m) && !h.replaced(i, n) {
-				return "lost, and nobody has logged it: " + describe(m)
+			if m := &w.own[n]; logged == 0 && !m.Op.Removes() && !onlyExpiry(m) && m.Op != event.OpDel && !w.has(w, m) && !h.replaced(i, n) {
+				return "lost, and nobody has logged it: " + w.describe(m)
 			}
 		}
 	}
 	return ""
 }
 
-// has says whether a write is what the cluster shows.
-func (w *world) has(m *event.Mutation) bool {
-	if !m.Op.OnElements() {
-		return w.exists && w.meta.Type == event.TypeString && w.meta.Version == m.Version
+// after says whether a write of cluster w is later than one of cluster v.
+func after(w *world, m *event.Mutation, v *world, n *event.Mutation) bool {
+	if m.Version.Time != n.Version.Time {
+		return m.Version.Time > n.Version.Time
 	}
-	return w.rows[string(m.Elements[0].Sub)].version == m.Version
+	return w.names.ID(m.Version.Cluster) > v.names.ID(n.Version.Cluster)
+}
+
+// has says whether a write of cluster by is what the cluster shows.
+func (w *world) has(by *world, m *event.Mutation) bool {
+	version := by.show(m.Version)
+	if !m.Op.OnElements() {
+		return w.exists && w.meta.Type == event.TypeString && w.show(w.meta.Version) == version
+	}
+	return w.show(w.rows[string(m.Elements[0].Sub)].version) == version
 }
 
 // replaced says whether somebody who knew write n of cluster i wrote the same register again.
@@ -302,7 +314,7 @@ func (h *history) replaced(i, n int) bool {
 		for k := range w.own {
 			other := &w.own[k]
 			same := !m.Op.OnElements() || other.Op.OnElements() && string(other.Elements[0].Sub) == string(m.Elements[0].Sub)
-			if h.knew[other.Version][i] > n && !onlyExpiry(other) && (same || whole(other) || other.Op == event.OpValue) {
+			if h.knew[w.show(other.Version)][i] > n && !onlyExpiry(other) && (same || whole(other) || other.Op == event.OpValue) {
 				return true
 			}
 		}
@@ -341,6 +353,9 @@ func TestConvergeLong(t *testing.T) {
 			}
 			h := newHistory(3, policy, []int64{5, 20}, []int64{draw.Int64N(9), 0, draw.Int64N(9)}, nil)
 			h.traced = traced
+			for _, w := range h.worlds {
+				w.coded = true
+			}
 			h.draw(draw, commands)
 			problem := h.check()
 			if problem != "" {

@@ -14,8 +14,11 @@ import (
 // A small model of a cluster with one key: local writes are evaluated as cluster/command does, mutations that came in are decided, and both are
 // projected as cluster/store does, which checks what the projection relies on.
 
-// names put ids in another order than numbers, so that who compares numbers is caught.
+// names put ids in another order than numbers, so that who compares numbers is caught. Cluster n of a history has the id that n has here.
 var names = event.Names{"", "zeta", "alpha", "mid"}
+
+// tables are the numbers of each cluster's own.
+var tables = [...]event.Names{nil, names, {"", "mid", "zeta", "alpha"}, {"", "alpha", "mid"}}
 
 const key = "k"
 
@@ -26,7 +29,8 @@ type row struct {
 }
 
 type world struct {
-	self     event.ClusterNumber
+	names    event.Names
+	self     event.ClusterNumber // by its own numbers
 	policy   Policy
 	now      int64 // ms: what local commands judge expiry by
 	skew     int64
@@ -42,15 +46,19 @@ type world struct {
 	logged   map[ID]Outcome
 	d        Decision
 	broken   string
+	// coded: what is emitted goes through the logged form.
+	coded bool
 }
 
-func newWorld(self event.ClusterNumber, policy Policy) *world {
-	return &world{self: self, policy: policy, rows: map[string]row{}, tombs: map[string]event.Version{}, logged: map[ID]Outcome{}}
+func newWorld(cluster event.ClusterNumber, policy Policy) *world {
+	w := &world{names: slices.Clone(tables[cluster]), policy: policy, rows: map[string]row{}, tombs: map[string]event.Version{}, logged: map[ID]Outcome{}}
+	w.self = w.names.Number([]byte(names.ID(cluster)))
+	return w
 }
 
 func (w *world) env() *Env {
 	w.lives++
-	return &Env{Names: names, Self: w.self, Policy: w.policy, Generation: uint64(w.self)<<32 | w.lives}
+	return &Env{Names: w.names, Self: w.self, Policy: w.policy, Generation: uint64(w.self)<<32 | w.lives}
 }
 
 func (w *world) breaks(format string, args ...any) {
@@ -81,24 +89,50 @@ func (w *world) element(sub string) Element {
 	return Element{Sub: []byte(sub), Value: []byte(r.value), Score: r.score, Version: r.version, Exists: true}
 }
 
-// receive decides a mutation and applies the outcome, then decides it again, which must change nothing.
-func (w *world) receive(m event.Mutation, origin event.ClusterNumber) Action {
+// receive decides a mutation of another cluster and applies the outcome, then decides it again, which must change nothing.
+func (w *world) receive(of *event.Mutation, from *world) Action {
+	m := *of
+	m.Elements = slices.Clone(of.Elements)
+	origin := event.Origin{Cluster: from.self, Position: event.Position{Term: 1, Index: 1}}
+	if of.Origin != nil {
+		origin = *of.Origin
+		m.Origin = &origin
+	}
+	Translate(&m, from.names, &w.names)
 	env := w.env()
-	env.Origin = event.Origin{Cluster: origin, Position: event.Position{Term: 1, Index: 1}}
+	env.Origin = origin
+	env.Origin.Cluster = w.names.Number([]byte(from.names.ID(origin.Cluster)))
+	if of.Origin != nil {
+		env.Origin.Cluster = origin.Cluster
+	}
 	st := w.stored(&m)
 	Decide(&w.d, env, st, &m)
 	action := w.d.Action
 	w.note(env, st, &m)
-	for i := range w.d.Emit {
-		e := copyOf(&w.d.Emit[i])
+	for _, e := range w.proposed() {
 		w.apply(&e)
 	}
 	w.clock = max(w.clock, m.Version.Time)
 	Decide(&w.d, env, w.stored(&m), &m)
 	if len(w.d.Emit) != 0 {
-		w.breaks("%s decided twice emits %s", describe(&m), describe(&w.d.Emit[0]))
+		w.breaks("%s decided twice emits %s", w.describe(&m), w.describe(&w.d.Emit[0]))
 	}
 	return action
+}
+
+// proposed is what was emitted, in memory of its own, as it comes back from the log.
+func (w *world) proposed() (emitted []event.Mutation) {
+	for i := range w.d.Emit {
+		emitted = append(emitted, copyOf(&w.d.Emit[i]))
+	}
+	if !w.coded || len(emitted) == 0 {
+		return emitted
+	}
+	var ev event.Event
+	if err := event.Decode(event.Append(nil, &event.Event{Time: w.clock, Term: 1, Mutations: emitted}), &ev); err != nil || len(ev.Mutations) != len(emitted) {
+		w.breaks("%d mutations come back from the log as %d, %v", len(emitted), len(ev.Mutations), err)
+	}
+	return ev.Mutations
 }
 
 func (w *world) note(env *Env, st *Stored, m *event.Mutation) {
@@ -128,7 +162,7 @@ func copyOf(m *event.Mutation) event.Mutation {
 // apply projects a mutation.
 func (w *world) apply(m *event.Mutation) {
 	if m.Before.Exists != w.exists || w.exists && (m.Before.Type != w.meta.Type || m.Before.Generation != w.meta.Generation || m.Before.ExpireAt != w.meta.ExpireAt) {
-		w.breaks("%s: before is %+v, the key is %+v", describe(m), m.Before, w.meta)
+		w.breaks("%s: before is %+v, the key is %+v", w.describe(m), m.Before, w.meta)
 	}
 	w.all = append(w.all, *m)
 	left := event.Meta{Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}
@@ -145,7 +179,7 @@ func (w *world) apply(m *event.Mutation) {
 		w.vanish(left)
 	case m.Op == event.OpExpireAt, m.Op == event.OpPersist:
 		if !w.exists || m.Before.Version != w.meta.Version || !bytes.Equal(m.Before.Value, w.meta.Value) || m.Count != w.meta.Count || m.Generation != w.meta.Generation {
-			w.breaks("%s: the key is %+v", describe(m), w.meta)
+			w.breaks("%s: the key is %+v", w.describe(m), w.meta)
 		}
 		w.meta.Floor, w.meta.ExpireAt, w.meta.ExpiryVersion = m.Floor, m.ExpireAt, m.ExpiryVersion
 	default:
@@ -162,7 +196,7 @@ func (w *world) applyElements(m *event.Mutation, left event.Meta) {
 	left.Type, left.Version, left.Generation, left.Count, left.Value = m.Type, m.KeyVersion, m.Generation, m.Count, m.Value
 	same := w.exists && w.meta.Generation == m.Generation
 	if m.Whole && same || m.Generation == 0 {
-		w.breaks("%s: its generation isn't new", describe(m))
+		w.breaks("%s: its generation isn't new", w.describe(m))
 	}
 	if !same {
 		clear(w.rows)
@@ -171,7 +205,7 @@ func (w *world) applyElements(m *event.Mutation, left event.Meta) {
 		w.applyElement(m, &m.Elements[i])
 	}
 	if m.Type != event.TypeBitmap && m.Count != uint64(len(w.rows)) {
-		w.breaks("%s: it counts %d elements, there are %d", describe(m), m.Count, len(w.rows))
+		w.breaks("%s: it counts %d elements, there are %d", w.describe(m), m.Count, len(w.rows))
 	}
 	if m.Count == 0 {
 		left.Type, left.Generation, left.Value = 0, 0, nil
@@ -185,7 +219,7 @@ func (w *world) applyElement(m *event.Mutation, e *event.Element) {
 	sub := string(e.Sub)
 	before := w.element(sub)
 	if m.Type != event.TypeList && !m.Whole && (before.Exists != e.Exists || before.Version != e.Prev || before.Score != e.Was) {
-		w.breaks("%s: element %q is %+v", describe(m), sub, before)
+		w.breaks("%s: element %q is %+v", w.describe(m), sub, before)
 	}
 	delete(w.rows, sub)
 	if m.Op.Removes() {
@@ -207,14 +241,14 @@ func (w *world) content() string {
 	}
 	b.WriteString(w.meta.Type.String() + " ")
 	b.Write(w.meta.Value)
-	b.WriteString(" v" + show(w.meta.Version) + " f" + show(floor) + " x" + strconv.FormatInt(w.meta.ExpireAt, 10) + "/" + show(w.meta.ExpiryVersion))
+	b.WriteString(" v" + w.show(w.meta.Version) + " f" + w.show(floor) + " x" + strconv.FormatInt(w.meta.ExpireAt, 10) + "/" + w.show(w.meta.ExpiryVersion))
 	for _, sub := range slices.Sorted(maps.Keys(w.rows)) {
 		r := w.rows[sub]
-		b.WriteString(" " + sub + "=" + r.value + "/" + strconv.FormatFloat(r.score, 'g', -1, 64) + "/" + show(r.version))
+		b.WriteString(" " + sub + "=" + r.value + "/" + strconv.FormatFloat(r.score, 'g', -1, 64) + "/" + w.show(r.version))
 	}
 	for _, sub := range slices.Sorted(maps.Keys(w.tombs)) {
-		if (&Env{Names: names}).Compare(w.tombs[sub], floor) > 0 {
-			b.WriteString(" -" + sub + "/" + show(w.tombs[sub]))
+		if (&Env{Names: w.names}).Compare(w.tombs[sub], floor) > 0 {
+			b.WriteString(" -" + sub + "/" + w.show(w.tombs[sub]))
 		}
 	}
 	return b.String()
@@ -233,14 +267,23 @@ func (w *world) visible() string {
 	return b.String()
 }
 
-func show(v event.Version) string {
+func (w *world) show(v event.Version) string { return showBy(w.names, v) }
+
+func show(v event.Version) string { return showBy(names, v) }
+
+func showBy(names event.Names, v event.Version) string {
 	if v.IsZero() {
 		return "-"
 	}
 	return strconv.FormatInt(v.Time, 10) + names.ID(v.Cluster)[:1]
 }
 
-func describe(m *event.Mutation) string {
+func (w *world) describe(m *event.Mutation) string { return describeBy(w.names, m) }
+
+func describe(m *event.Mutation) string { return describeBy(names, m) }
+
+func describeBy(names event.Names, m *event.Mutation) string {
+	show := func(v event.Version) string { return showBy(names, v) }
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s v%s prev%s floor%s x%d/%s n%d", m.Op, show(m.Version), show(m.Prev), show(m.Floor), m.ExpireAt, show(m.ExpiryVersion), m.Count)
 	if m.Whole {
