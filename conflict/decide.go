@@ -103,7 +103,8 @@ type Decision struct {
 	Action Action
 	// Outcomes are those of all registers that the mutation writes, in its order; the expiry, where it is decided by itself, comes last.
 	Outcomes []Outcome
-	// Emit are the changes to make here: none, one, or two in this order. Their bytes are those of the mutation and of Stored.
+	// Emit are the changes to make here: none, one, or two in this order. Their bytes are those of the mutation and of Stored, their elements and origin
+	// the mutation's or the Decision's own.
 	Emit []event.Mutation
 	// Heals: the key's open records of having diverged are to be closed, as it is a whole-key write's now.
 	Heals bool
@@ -123,7 +124,8 @@ func (d *Decision) reset() {
 // elementsKept bounds the memory that a Decision holds on to after a large mutation.
 const elementsKept = 1 << 10
 
-// Decide decides a mutation, whose versions are in the target's cluster numbers (Translate), against what is stored.
+// Decide decides a mutation, whose versions are in the target's cluster numbers (Translate) and which is otherwise as it was read, against what is
+// stored. It panics if Stored lacks what Wants asked for.
 func Decide(d *Decision, env *Env, st *Stored, m *event.Mutation) {
 	d.reset()
 	r := decider{d: d, env: env, m: m, st: *st, rule: RuleTimestamp}
