@@ -78,7 +78,7 @@ func runNode(c *cli.Context) (err error) {
 			Age: time.Duration(conf.WALRetainSeconds) * time.Second, Bytes: conf.WALRetainBytes,
 			ConsumerAge: time.Duration(conf.WALConsumerSeconds) * time.Second, MaxBytes: conf.WALConsumerBytes,
 		},
-		Limits: conf.Limits(), MaxScanJobs: conf.MaxScanJob,
+		Limits: conf.Limits(), MaxScanJobs: conf.MaxScanJob, SyncerOnly: conf.SyncerWriteOnly,
 		Changefeeds: datanode.Changefeeds{
 			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
 			MemoryBytes: conf.ChangefeedMemoryBytes, Off: !conf.RunChangefeeds,

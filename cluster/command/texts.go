@@ -30,6 +30,8 @@ const (
 	ErrKeysNone    = "ERR The command has no key arguments"
 	ErrKeysArity   = "ERR Invalid number of arguments specified for command"
 	ErrKeysArgs    = "ERR Invalid arguments specified for command"
+	// ErrSyncerOnly is what a partition answers to a client's write while only the syncer may write. The front end adds which command it was.
+	ErrSyncerOnly = "The cluster is only allowing syncer write"
 )
 
 // arityError is what a command with a wrong number of arguments gets. name is a Spec's.

@@ -119,8 +119,11 @@ func (n *Node) persistenceInfo() []resp.InfoField {
 }
 
 func (n *Node) replicationInfo(c *resp.Namespace) []resp.InfoField {
-	led, followed := 0, 0
+	led, followed, closed := 0, 0, 0
 	n.eachOf(c, func(r *partition.Replica) {
+		if w, ok := r.Role(); ok && w.SyncerOnly {
+			closed++
+		}
 		if r.Leading() {
 			led++
 			return
@@ -134,6 +137,9 @@ func (n *Node) replicationInfo(c *resp.Namespace) []resp.InfoField {
 	return []resp.InfoField{
 		{Name: "role", Value: role}, {Name: "connected_slaves", Value: "0"},
 		{Name: "partitions_led", Value: strconv.Itoa(led)}, {Name: "partitions_followed", Value: strconv.Itoa(followed)},
+		// 1 when clients can write to no partition that is here.
+		{Name: "syncer_write_only", Value: strconv.Itoa(int(number(closed > 0 && closed == led+followed)))},
+		{Name: "partitions_syncer_only", Value: strconv.Itoa(closed)},
 	}
 }
 

@@ -28,6 +28,10 @@ func (n *Node) routes() http.Handler {
 	})
 	mux.HandleFunc("GET /cluster/checksum/{partition}", n.checksum)
 	mux.HandleFunc("POST /cdc/consumer/{partition}", n.setConsumer)
+	mux.HandleFunc("GET /synceronly", n.role)
+	mux.HandleFunc("POST /synceronly", n.role)
+	mux.HandleFunc("GET /synceronly/{partition}", n.roleHere)
+	mux.HandleFunc("POST /synceronly/{partition}", n.roleHere)
 	mux.Handle("GET /metrics", n.metrics())
 	return mux
 }
@@ -35,8 +39,11 @@ func (n *Node) routes() http.Handler {
 // leaderOnly is the query parameter of that name, which is true unless it says otherwise.
 func leaderOnly(r *http.Request) bool { return r.URL.Query().Get("leader_only") != "false" }
 
-func reply(w http.ResponseWriter, v any) {
+func reply(w http.ResponseWriter, v any) { replyStatus(w, http.StatusOK, v) }
+
+func replyStatus(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(v) // the client is gone: there is nobody to tell
@@ -64,14 +71,17 @@ func (n *Node) info() infoReply {
 }
 
 type partitionStats struct {
-	Name     string   `json:"name"`
-	IsLeader bool     `json:"is_leader"`
-	Position string   `json:"position"`
-	Keys     int64    `json:"keys"`
-	Expiring int64    `json:"expiring_keys"`
-	Events   uint64   `json:"events"`
-	Backlog  int64    `json:"backlog_bytes"`
-	Log      logStats `json:"log"`
+	Name     string `json:"name"`
+	IsLeader bool   `json:"is_leader"`
+	Position string `json:"position"`
+	Keys     int64  `json:"keys"`
+	Expiring int64  `json:"expiring_keys"`
+	Events   uint64 `json:"events"`
+	// SyncerWriteOnly is the role as of Position, RolePosition that of the last switch, if there was one.
+	SyncerWriteOnly bool     `json:"syncer_write_only"`
+	RolePosition    string   `json:"role_position,omitempty"`
+	Backlog         int64    `json:"backlog_bytes"`
+	Log             logStats `json:"log"`
 	// Consumers hold the log back, as far as it goes: see log.
 	Consumers []consumerStats `json:"cdc_consumers,omitempty"`
 }
@@ -110,6 +120,9 @@ func statsOf(r *partition.Replica) (partitionStats, bool) {
 	p := partitionStats{
 		Name: r.Name(), IsLeader: r.Leading(), Position: s.Applied.String(), Keys: s.Keys, Expiring: s.Expiring,
 		Events: s.Events, Backlog: r.Backlog(), Log: logStats{First: log.First, Last: log.Last, Bytes: log.Bytes},
+	}
+	if role, ok := r.Role(); ok {
+		p.SyncerWriteOnly, p.RolePosition = role.SyncerOnly, since(role)
 	}
 	h, err := r.Holding()
 	if err != nil {

@@ -31,6 +31,7 @@ var (
 	partitionKeys     = desc("partition_keys", "Keys, expired ones that are not yet removed included", "partition")
 	partitionExpiring = desc("partition_expiring_keys", "Keys with an expiry", "partition")
 	partitionEvents   = desc("partition_events_total", "Events of the feed", "partition")
+	partitionRole     = desc("partition_syncer_only", "1 if this replica knows that only the syncer may write to the partition", "partition")
 	partitionLogFirst = desc("partition_log_first_index", "Oldest entry left in the log", "partition")
 	partitionLogBytes = desc("partition_log_bytes", "Entries left in the log", "partition")
 	partitionOldest   = desc("partition_oldest_retained_index", "Index of the event before the oldest one left in the log", "partition")
@@ -141,6 +142,9 @@ func (c collector) partition(r *partition.Replica, gauge func(*prometheus.Desc, 
 	gauge(partitionKeys, float64(s.Keys), name)
 	gauge(partitionExpiring, float64(s.Expiring), name)
 	gauge(partitionEvents, float64(s.Events), name)
+	if role, ok := r.Role(); ok {
+		gauge(partitionRole, number(role.SyncerOnly), name)
+	}
 	gauge(partitionLogFirst, float64(log.First), name)
 	gauge(partitionLogBytes, float64(log.Bytes), name)
 	gauge(engineDisk, float64(m.DiskBytes), name)

@@ -61,6 +61,8 @@ type Options struct {
 	Limits command.Limits
 	// Changefeeds says what this node does for changefeeds.
 	Changefeeds Changefeeds
+	// SyncerOnly is the role of partitions that never had a switch: see partition.Options.
+	SyncerOnly bool
 	// MaxScanJobs is how many scans of tables are in work at once (10).
 	MaxScanJobs int
 }
@@ -95,6 +97,7 @@ type Node struct {
 	cdc       changefeeds
 	table     table
 	announcer announcer
+	peers     *http.Client // the other nodes' HTTP APIs
 	// placed is closed when what was placed here at the start is open.
 	placed chan struct{}
 	fatal  chan error
@@ -144,6 +147,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis front end: %w", err)
 	}
+	n.peers = newPeers()
 	n.http = &http.Server{Handler: n.routes(), ReadHeaderTimeout: 10 * time.Second}
 	n.grpc = n.services()
 	return n, nil
@@ -229,6 +233,9 @@ func (n *Node) Close() error {
 	var errs []error
 	if n.cdc.source != nil {
 		errs = append(errs, n.cdc.source.far.Close())
+	}
+	if n.peers != nil {
+		n.peers.CloseIdleConnections()
 	}
 	if n.transport != nil {
 		n.transport.Close()

@@ -139,7 +139,7 @@ func (n *Node) openReplica(ns *namespace, number int, p *meta.Placement) error {
 		Dir: dir, OpenEngine: n.opts.OpenEngine, Cache: n.cache, Log: n.log, Node: n.raft, Logger: n.opts.Logger,
 		OnLeadership: func(l multiraft.Leadership) { n.noteLeadership(id, l) },
 		Fatal:        n.fail,
-		ReadQuorum:   ns.config.ReadQuorum, Unsynced: ns.meta.OptimizedFsync,
+		ReadQuorum:   ns.config.ReadQuorum, Unsynced: ns.meta.OptimizedFsync, SyncerOnly: n.opts.SyncerOnly,
 		Retention: n.retention(&ns.meta),
 		Limits:    &n.opts.Limits, MaxEventBytes: n.opts.Limits.Event, SinglePartition: len(ns.replicas) == 1, HashTags: ns.meta.PartitionHash == meta.HashCRC16,
 	})

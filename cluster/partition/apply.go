@@ -125,6 +125,7 @@ func (r *Replica) settle(b *batch, outcome command.Outcome) {
 		r.barrier = false
 	}
 	r.forgetMoves(b)
+	r.settleRole(b, outcome)
 	if outcome != command.Answered {
 		r.view.ends.forget()
 	}

@@ -29,7 +29,8 @@ type batch struct {
 	// whole: it is a transaction's on the whole partition, which is alone; flushed: that has removed everything.
 	whole, flushed bool
 	opened         time.Time
-	unknown        bool // its clients were told that the outcome isn't known
+	role           *roleCall // that it carries out
+	unknown        bool      // its clients were told that the outcome isn't known
 }
 
 // flightKey says which batch last changed a key, and by which of its mutations.

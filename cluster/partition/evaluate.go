@@ -72,7 +72,7 @@ func (r *Replica) admits(l *lane, req *command.Request) bool {
 	}
 	flags := demands(req)
 	write := flags&command.Write != 0
-	if write && (r.flights >= flightBatches || r.flightBytes >= flightBytes) {
+	if write && (r.roleless || r.flights >= flightBatches || r.flightBytes >= flightBytes) {
 		return false
 	}
 	if r.barrier { // one is in flight
@@ -139,6 +139,15 @@ func (r *Replica) keepWaiting(l *lane, req *command.Request) {
 func (r *Replica) runRequest(l *lane, req *command.Request) {
 	l.open++
 	l.alone = false
+	flags := demands(req)
+	switch {
+	case l.role != nil:
+		r.runRole(l, req)
+		return
+	case r.role.SyncerOnly && flags&command.Write != 0:
+		r.refuseClient(l, req)
+		return
+	}
 	if size(req) > r.opts.MaxEventBytes {
 		r.refuse(l, req, tooLargeText)
 		return
@@ -147,7 +156,6 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	before := len(b.ev.Mutations)
 	ctx, err := r.evaluate(l, req, b)
 	emitted, dirty := len(b.ev.Mutations)-before, r.view.dirty
-	flags := demands(req)
 	if emitted == 0 {
 		b.whole, b.flushed = false, false
 	}

@@ -2,8 +2,8 @@ package partition
 
 import "github.com/zankv/zankv/cluster/command"
 
-// isTransaction tells the Request of an EXEC: nothing else comes here that can't be run by itself.
-func isTransaction(req *command.Request) bool { return req.Spec.Run == nil }
+// isTransaction tells the Request of an EXEC.
+func isTransaction(req *command.Request) bool { return req.Spec == command.Exec }
 
 // demands are the flags of all of a request's commands. A transaction with a command on the whole partition is a barrier.
 func demands(req *command.Request) command.Flags {

@@ -134,10 +134,15 @@ func (r *Replica) startServing() {
 // readSettings reads what the partition's own rows say about how commands are evaluated.
 func (r *Replica) readSettings() error {
 	r.replicates = false
-	return r.store.Own(event.OwnReplicates, func(_, value []byte) bool {
+	err := r.store.Own(event.OwnReplicates, func(_, value []byte) bool {
 		r.replicates = len(value) > 0 && value[0] == 1
 		return true
 	})
+	if err != nil {
+		return err
+	}
+	r.initial = nil
+	return r.readRole()
 }
 
 func (r *Replica) servingNow() bool { return r.serving.Load() != 0 }

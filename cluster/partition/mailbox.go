@@ -128,6 +128,8 @@ type lane struct {
 	// blockers: it has requests that may block. ends says how some of them are to end that haven't blocked yet.
 	blockers bool
 	ends     map[*command.Request]command.UnblockHow
+	// role: its one request isn't a client's, but this.
+	role *roleCall
 }
 
 // finished says whether every request has its outcome.

@@ -48,6 +48,8 @@ type Options struct {
 
 	// ReadQuorum makes every read ask a quorum, lease or not.
 	ReadQuorum bool
+	// SyncerOnly is the role that the partition gets if it never had a switch (see SetRole).
+	SyncerOnly bool
 	// Unsynced is the namespace's optimizedfsync.
 	Unsynced bool
 	// Limits bound what commands may bring (default command.DefaultLimits). SinglePartition says that the namespace has no other partition,
@@ -128,6 +130,9 @@ type Replica struct {
 	generation  uint64
 	self        event.ClusterNumber
 	replicates  bool
+	role        store.Role
+	roleless    bool   // it never had a switch, and is to get one before a client writes
+	initial     *batch // the one that brings that
 	clock       hlc.Clock
 	apply       *store.Apply
 	decoded     event.Event
@@ -389,6 +394,7 @@ func (r *Replica) handle(work *arrivals, tick bool) error {
 		r.noteLeadership(l)
 	}
 	r.startServing()
+	r.giveRole()
 	for _, f := range work.calls {
 		f()
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"strconv"
+
+	"github.com/zankv/zankv/cluster/command"
 )
 
 // Error texts of the protocol. Those of Redis are Redis 7.2's; those that begin with ERR_CLUSTER_CHANGED, and those that end in
@@ -28,6 +30,9 @@ const (
 	// unknownOutcome must not look like an error that a client retries.
 	unknownOutcome = "UNKNOWN the outcome of the write is not known: it may or may not take effect"
 )
+
+// syncerOnly is the partition's whole reply to a write that only the syncer may make. The client is told which command, too.
+const syncerOnly = "-" + command.ErrSyncerOnly + "\r\n"
 
 // maxTable is the longest table name in bytes.
 const maxTable = 254

@@ -362,8 +362,12 @@ func (c *conn) settle(l *lane) bool {
 	for _, k := range l.calls {
 		switch k.Outcome {
 		case command.Answered, command.Unknown:
-			if len(k.Reply.Buf) == 0 && !k.isLarge {
+			switch {
+			case len(k.Reply.Buf) == 0 && !k.isLarge:
 				k.Reply.Error(unknownOutcome)
+			case string(k.Reply.Buf) == syncerOnly:
+				k.Reply.Buf = k.Reply.Buf[:0]
+				k.Reply.Error(handling(command.ErrSyncerOnly, k.Args[0], firstKey(k)))
 			}
 		case command.Elsewhere:
 			k.Reply.Buf = k.Reply.Buf[:0]

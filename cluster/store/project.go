@@ -34,7 +34,9 @@ func (a *Apply) project(pos event.Position, ev *event.Event) error {
 		a.state.Clock = max(a.state.Clock, m.Version.Time)
 	}
 	for i := range ev.Own {
-		a.own(&ev.Own[i])
+		if err := a.own(pos, &ev.Own[i]); err != nil {
+			return err
+		}
 	}
 	a.state.Clock = max(a.state.Clock, ev.Time)
 	a.state.Wall = max(a.state.Wall, ev.Wall)
@@ -70,13 +72,19 @@ func (a *Apply) name(names []event.ClusterName) error {
 	return nil
 }
 
-func (a *Apply) own(o *event.OwnChange) {
+func (a *Apply) own(pos event.Position, o *event.OwnChange) (err error) {
 	a.key = appendOwnKey(a.key[:0], o.Kind, o.ID)
-	if len(o.Value) == 0 {
+	switch {
+	case o.Kind == event.OwnRole:
+		if a.row, err = appendRoleRow(a.row[:0], pos, o); err == nil {
+			a.batch.Put(a.key, a.row)
+		}
+	case len(o.Value) == 0:
 		a.batch.Delete(a.key)
-		return
+	default:
+		a.batch.Put(a.key, o.Value)
 	}
-	a.batch.Put(a.key, o.Value)
+	return err
 }
 
 func (a *Apply) mutation(pos event.Position, i int, m *event.Mutation) error {

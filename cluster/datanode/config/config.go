@@ -59,6 +59,9 @@ type Config struct {
 	// ChangefeedMemoryBytes is what all that it runs may hold of events on their way to sinks, 256 MiB unless told.
 	RunChangefeeds        bool  `json:"run_changefeeds"`
 	ChangefeedMemoryBytes int64 `json:"changefeed_memory_bytes"`
+	// SyncerWriteOnly is for partitions that never had a switch (POST /synceronly): when this node leads one, only the syncer may write to it from then
+	// on. Give all nodes of a cluster the same.
+	SyncerWriteOnly bool `json:"syncer_write_only,omitempty"`
 	// MaxScanJob is how many scans of tables are in work at once, 10 unless told; more are refused.
 	MaxScanJob int `json:"max_scan_job"`
 	CommandLimits
