@@ -21,6 +21,7 @@
 //  8. Rows, applied position and clocks are one write (cluster/store).
 //  9. A state that is read as a whole is of one position, and keeps neither an installation nor closing waiting.
 //  10. The log keeps what a registered consumer hasn't read up to the limits, and says how far they are; a consumer moves back only on demand.
+//  11. While only the syncer may write, no client's write takes effect: from the switch's position, the same on every replica, to that of the next.
 //
 // # Concurrency
 //

@@ -19,6 +19,17 @@ type roleCall struct {
 	spec  *command.Spec
 	to    bool // syncer only
 	found store.Role
+	// gone is closed when its caller has left: a switch that waited longer must not come as a surprise.
+	gone <-chan struct{}
+}
+
+func (c *roleCall) isGone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // SetRole switches who may write: with syncerOnly, clients' writes are refused with command.ErrSyncerOnly. It is a barrier: every write that was
@@ -26,7 +37,7 @@ type roleCall struct {
 // after the Since of the Role that is returned, until the next switch; those who wait for keys get the error then. Keys go on to expire.
 //
 // When the partition has the role already, by a switch, nothing is written, and the Role with the position of that switch is returned. An error is
-// ErrNotLeader, ErrUnknownOutcome or ErrClosed; each can be repeated.
+// ErrNotLeader, ErrUnknownOutcome or ErrClosed; each can be repeated. When ctx ends before its turn comes, it isn't done.
 func (r *Replica) SetRole(ctx context.Context, syncerOnly bool) (store.Role, error) {
 	return r.callRole(ctx, &roleCall{spec: switchRole, to: syncerOnly})
 }
@@ -49,6 +60,7 @@ func (r *Replica) Role() (store.Role, bool) {
 
 // callRole has a call evaluated in its turn, and waits for what comes of it.
 func (r *Replica) callRole(ctx context.Context, call *roleCall) (store.Role, error) {
+	call.gone = ctx.Done()
 	done := make(chan struct{})
 	req := &command.Request{Spec: call.spec}
 	l := &lane{reqs: []*command.Request{req}, role: call, uncounted: true, done: func() { close(done) }}
@@ -73,6 +85,11 @@ func (r *Replica) callRole(ctx context.Context, call *roleCall) (store.Role, err
 func (r *Replica) runRole(l *lane, req *command.Request) {
 	call := l.role
 	call.found = r.role
+	if call.isGone() {
+		elsewhere(req, r.leadership.Leader)
+		r.resolve(answer{lane: l, req: req}, command.Elsewhere)
+		return
+	}
 	if call.spec != switchRole || !r.role.Since.IsZero() && r.role.SyncerOnly == call.to {
 		r.answerRead(l, req)
 		return

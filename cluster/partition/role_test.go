@@ -1,11 +1,15 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
@@ -329,4 +333,158 @@ func TestRoleInitialIsDropped(t *testing.T) {
 			}
 		}
 	}))
+}
+
+// closedIsSilent walks a member's whole log and wants no client's change while clients may not write. It returns how often they could no more.
+func (m *member) closedIsSilent() (closings int) {
+	m.t.Helper()
+	entries, err := m.replica.log.Entries(m.replica.FirstIndex(), m.replica.Applied()+1, 1<<30)
+	must(m.t, err)
+	closed, open := store.RoleChange(true).Value[0], store.RoleChange(false).Value[0]
+	role := open
+	for _, e := range entries {
+		var ev event.Event
+		if len(e.Data) == 0 || e.Type != raftpb.EntryNormal {
+			continue
+		}
+		must(m.t, event.Decode(e.Data, &ev))
+		if ev.Term != e.Term {
+			continue
+		}
+		for i := range ev.Mutations {
+			if role == closed && ev.Mutations[i].Op != event.OpExpire {
+				m.t.Errorf("node %d: %s of %q at %d-%d, while only the syncer may write", m.id, ev.Mutations[i].Op, ev.Mutations[i].Key, e.Term, e.Index)
+			}
+		}
+		for _, own := range ev.Own {
+			if own.Kind == event.OwnRole {
+				if role != closed && own.Value[0] == closed {
+					closings++
+				}
+				role = own.Value[0]
+			}
+		}
+	}
+	return closings
+}
+
+// The role goes to and fro while the leadership moves and clients write: what is acknowledged is there, and each log is silent where it was closed.
+func TestRoleWhileLeadersMove(t *testing.T) {
+	const rounds, clients = 8, 6
+	r := seeded(t)
+	c := newCluster(t, 3, nil)
+	c.leader()
+	stop := make(chan struct{})
+	var acknowledged, unknown [clients]int
+	var running sync.WaitGroup
+	for i := range clients {
+		running.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				req := request("incr", fmt.Sprint("n", i))
+				answered(t, "a write", c.members[n%len(c.members)].pending(req))
+				switch {
+				case req.Outcome == command.Unknown:
+					unknown[i]++
+				case req.Outcome == command.Answered && !req.Reply.IsError():
+					acknowledged[i]++
+				}
+			}
+		})
+	}
+	for round := range rounds {
+		c.setRole(round%2 == 0)
+		c.transfer(c.members[r.IntN(len(c.members))])
+	}
+	last := c.setRole(true)
+	close(stop)
+	running.Wait()
+	c.agreeOnRole(last)
+	c.equal()
+	for _, m := range c.members {
+		if got := m.closedIsSilent(); got != rounds/2+1 {
+			t.Errorf("node %d: its log was closed to clients %d times, want %d", m.id, got, rounds/2+1)
+		}
+	}
+	for i := range clients {
+		reply := c.do("get", fmt.Sprint("n", i))
+		n := 0
+		if reply != "$-1\r\n" {
+			size := 0
+			_, err := fmt.Sscanf(reply, "$%d\r\n%d\r\n", &size, &n)
+			must(t, err)
+		}
+		if n < acknowledged[i] || n > acknowledged[i]+unknown[i] {
+			t.Errorf("n%d is %d; %d were acknowledged, %d are unknown", i, n, acknowledged[i], unknown[i])
+		}
+	}
+}
+
+// A command that works in pages is whole on one side of a switch that came in between.
+func TestRoleWaitsForPages(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	c.replicating()
+	m := c.leader()
+	var reqs []*command.Request
+	for i := range command.DefaultLimits.Batch + 10 {
+		reqs = append(reqs, request("set", fmt.Sprint("k", i), "x"))
+	}
+	m.submit(reqs...)
+	flush, write := request("flushdb"), request("set", "k", "y")
+	first, flushed := newLane(flush)
+	last, wrote := newLane(write)
+	call := &roleCall{spec: switchRole, to: true}
+	second, switched := newLane(&command.Request{Spec: switchRole})
+	second.role = call
+	c.inTurn(func(r *Replica) {
+		for _, l := range []*lane{first, second, last} {
+			r.runLane(l)
+		}
+	})
+	for _, done := range []chan struct{}{flushed, switched, wrote} {
+		answered(t, "a lane", done)
+	}
+	expect(t, "FLUSHDB", string(flush.Reply.Buf), "+OK\r\n")
+	expect(t, "the write behind the switch", string(write.Reply.Buf), closedToClients)
+	s, _ := m.replica.State()
+	if s.Keys != 0 || !call.found.SyncerOnly || s.LastEvent.Index >= call.found.Since.Index {
+		t.Errorf("%d keys, the last event at %s, switched at %+v", s.Keys, s.LastEvent, call.found)
+	}
+}
+
+// A switch whose caller has gone before its turn isn't done.
+func TestRoleCallerGone(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	write := request("set", "k", "v")
+	l, done := newLane(write)
+	m := c.leader()
+	c.inTurn(func(r *Replica) {
+		r.runLane(l)
+		r.closeBatch() // in flight: the switch waits
+		go func() {
+			_, err := m.replica.SetRole(ctx, true)
+			result <- err
+		}()
+		arrived := func() bool {
+			r.box.Lock()
+			defer r.box.Unlock()
+			return len(r.box.calls) > 0
+		}
+		for !arrived() {
+			runtime.Gosched()
+		}
+		cancel()
+		if err := <-result; !errors.Is(err, ErrUnknownOutcome) {
+			t.Errorf("%v, want ErrUnknownOutcome", err)
+		}
+	})
+	answered(t, "the write before it", done)
+	expect(t, "a write", c.do("set", "k", "w"), "+OK\r\n")
+	c.agreeOnRole(store.Role{})
 }
