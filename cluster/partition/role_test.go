@@ -437,9 +437,7 @@ func TestRoleWaitsForPages(t *testing.T) {
 	flush, write := request("flushdb"), request("set", "k", "y")
 	first, flushed := newLane(flush)
 	last, wrote := newLane(write)
-	call := &roleCall{spec: switchRole, to: true}
-	second, switched := newLane(&command.Request{Spec: switchRole})
-	second.role = call
+	second, call, switched := newRoleLane()
 	c.inTurn(func(r *Replica) {
 		for _, l := range []*lane{first, second, last} {
 			r.runLane(l)
@@ -453,6 +451,39 @@ func TestRoleWaitsForPages(t *testing.T) {
 	s, _ := m.replica.State()
 	if s.Keys != 0 || !call.found.SyncerOnly || s.LastEvent.Index >= call.found.Since.Index {
 		t.Errorf("%d keys, the last event at %s, switched at %+v", s.Keys, s.LastEvent, call.found)
+	}
+}
+
+// newRoleLane is a lane that switches to the syncer alone.
+func newRoleLane() (*lane, *roleCall, chan struct{}) {
+	l, done := newLane(&command.Request{Spec: switchRole})
+	l.role = &roleCall{spec: switchRole, to: true}
+	return l, l.role, done
+}
+
+// A switch has an entry for itself, and is proposed when nothing is in flight: a write before it has a lower position.
+func TestRoleStandsAlone(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	for _, proposed := range []bool{false, true} {
+		write := request("incr", "n")
+		before, wrote := newLane(write)
+		l, call, switched := newRoleLane()
+		c.inTurn(func(r *Replica) {
+			r.runLane(before)
+			if proposed {
+				r.closeBatch()
+			}
+			r.runLane(l)
+			if l.next != 0 {
+				t.Errorf("proposed %v: the switch didn't wait for the write before it", proposed)
+			}
+		})
+		answered(t, "the write", wrote)
+		answered(t, "the switch", switched)
+		if s, _ := c.leader().replica.State(); s.LastEvent.Index+1 != call.found.Since.Index {
+			t.Errorf("proposed %v: the write is at %s, the switch at %s", proposed, s.LastEvent, call.found.Since)
+		}
+		c.setRole(false)
 	}
 }
 
