@@ -44,7 +44,7 @@ func TestEverything(t *testing.T) {
 		"namespace_ports":{"default":5,"none":0},"cluster_ports":{"default":6},
 		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
 		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,"wal_consumer_seconds":3600,"wal_consumer_bytes":2000000,
-		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,"run_changefeeds":false,"changefeed_memory_bytes":2097152,
+		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,"run_changefeeds":false,"changefeed_memory_bytes":2097152,"syncer_write_only":true,
 		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -62,6 +62,9 @@ func TestEverything(t *testing.T) {
 	}
 	if c.WALConsumerSeconds != 3600 || c.WALConsumerBytes != 2000000 {
 		t.Errorf("consumers hold %d s, %d bytes", c.WALConsumerSeconds, c.WALConsumerBytes)
+	}
+	if !c.SyncerWriteOnly {
+		t.Error("syncer_write_only isn't read")
 	}
 	if c.RunChangefeeds || c.ChangefeedMemoryBytes != 2<<20 {
 		t.Errorf("changefeeds %v, %d bytes", c.RunChangefeeds, c.ChangefeedMemoryBytes)
