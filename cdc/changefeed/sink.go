@@ -68,7 +68,7 @@ type Writer interface {
 	Heartbeat(ctx context.Context, position event.Position, last *event.Stamp, time int64) error
 	// BeginSnapshot says that the stream's place in the log was lost: what came between the last event and base is missing, and the state at base
 	// follows as rows (event by event of mutations, each a whole write of a key or a further part of one), then EndSnapshot, and then events after base.
-	BeginSnapshot(ctx context.Context, base *event.Stamp, time int64) error
+	BeginSnapshot(ctx context.Context, base *Base) error
 	Rows(ctx context.Context, ev *event.Event, names event.Names) error
 	EndSnapshot(ctx context.Context) error
 	// Flush has what was taken written without waiting for more.
@@ -80,4 +80,13 @@ type Writer interface {
 	Err() error
 	// Close ends it; what wasn't written yet is dropped. Flush and wait for Durable first to lose nothing.
 	Close() error
+}
+
+// StateWriter is a Writer that can go on with a snapshot where another one broke off, or wants more of it.
+type StateWriter interface {
+	// Wants is what the next snapshot is to have. AtLeast is the owner's to say.
+	Wants() Want
+	// GoOn is after which position the stream goes on behind a snapshot of base: base, unless the keys before Wants().AfterKey are those of
+	// an earlier one.
+	GoOn(base event.Position) event.Position
 }

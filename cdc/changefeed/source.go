@@ -29,10 +29,32 @@ type Stream interface {
 	Close() error
 }
 
+// Base is the place of the log that a snapshot is of.
+type Base struct {
+	// Stamp is the last event before the snapshot, with the chain there; Time is when its rows were cut, on the hybrid clock of the partition: no
+	// version in them is above it.
+	Stamp event.Stamp
+	Time  int64
+	// Horizons are up to which time the partition had taken what each cluster made, by cluster id, its own included: where it is known. Keys is about how
+	// many keys there are.
+	Horizons map[string]int64
+	Keys     uint64
+}
+
+// Want is which snapshot is wanted.
+type Want struct {
+	// AtLeast is a position that it isn't older than.
+	AtLeast event.Position
+	// AfterKey leaves out the keys up to it.
+	AfterKey []byte
+	// Tombstones adds those of keys and elements to the rows, as the mutations that removed them.
+	Tombstones bool
+}
+
 // Rows is a snapshot of a partition's state. It is for one goroutine.
 type Rows interface {
-	// Base is the last event before the snapshot, with the chain there, and its time.
-	Base() (*event.Stamp, int64)
+	// Base is what the state is of.
+	Base() *Base
 	// Next gives rows, as event.Mutations that write a key as a whole or add to one; io.EOF at the end, when it was whole and unaltered.
 	Next(ctx context.Context) (*event.Event, event.Names, error)
 	Close() error
@@ -79,8 +101,8 @@ type Source interface {
 	Partitions(ctx context.Context, namespace string) (uint32, error)
 	// Open begins a stream; ctx is for opening alone.
 	Open(ctx context.Context, namespace string, partition uint32, at Place) (Stream, error)
-	// Snapshot opens one that isn't older than a position; ctx is for opening alone.
-	Snapshot(ctx context.Context, namespace string, partition uint32, atLeast event.Position) (Rows, error)
+	// Snapshot opens one; ctx is for opening alone.
+	Snapshot(ctx context.Context, namespace string, partition uint32, want Want) (Rows, error)
 	Head(ctx context.Context, namespace string, partition uint32) (Head, error)
 	// Hold has the log keep what comes after a position for a consumer; the zero position ends that. Holding costs an entry of the log.
 	Hold(ctx context.Context, namespace string, partition uint32, consumer string, position event.Position) error

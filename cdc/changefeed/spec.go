@@ -20,6 +20,14 @@ const (
 	Debezium Format = "debezium"
 )
 
+// Which processes run a changefeed.
+const (
+	// RunByNodes: the cluster's data nodes.
+	RunByNodes = ""
+	// RunBySyncer: processes of their own, `zankv-cdc sync`.
+	RunBySyncer = "syncer"
+)
+
 // Limits of a definition.
 const (
 	MaxID      = 128
@@ -51,6 +59,8 @@ type Spec struct {
 	Archive string `json:"archive,omitempty"`
 	// BandwidthBytes bounds what each partition sends a second; 0 is no bound.
 	BandwidthBytes int64 `json:"bandwidth_bytes,omitempty"`
+	// Runner is the kind of process that runs it: RunByNodes or RunBySyncer.
+	Runner string `json:"runner,omitempty"`
 	// Paused says that its user wants it to rest.
 	Paused bool `json:"paused,omitempty"`
 	// Created is when it was defined, ns since 1970. Generation grows with each change of the definition; workers restart then.
@@ -128,6 +138,9 @@ func (s *Spec) Validate() error {
 	}
 	if s.Format != JSON && s.Format != Debezium {
 		return fmt.Errorf("changefeed %s: format %q: want %s or %s", s.ID, s.Format, JSON, Debezium)
+	}
+	if s.Runner != RunByNodes && s.Runner != RunBySyncer {
+		return fmt.Errorf("changefeed %s: runner %q: want nothing for the data nodes, or %s", s.ID, s.Runner, RunBySyncer)
 	}
 	if time.Duration(s.Heartbeat) < MinHeartbeat {
 		return fmt.Errorf("changefeed %s: heartbeat %s: want at least %s", s.ID, time.Duration(s.Heartbeat), MinHeartbeat)

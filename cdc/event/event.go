@@ -293,6 +293,8 @@ const (
 	OwnWatermark OwnKind = 5
 	// OwnConflict is a row of the conflict log.
 	OwnConflict OwnKind = 6
+	// OwnPeer is what another cluster, named by the ID, has of this partition's changes.
+	OwnPeer OwnKind = 7
 )
 
 // OwnChange puts (or, with an empty Value, removes) one of the partition's own rows.

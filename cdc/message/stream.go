@@ -59,7 +59,8 @@ func (w *Writer) control(ctx context.Context, m *Message, encode func(dst []byte
 // BeginSnapshot says that the stream's place in the log was lost: what came between the last event and base is missing, and the state at base follows.
 // Another one that isn't whole is given up by it, and so is an event of which only a part is there. If that was of the same base, this one says a later time, by a
 // nanosecond, so that it can be told from a begin that came twice.
-func (w *Writer) BeginSnapshot(ctx context.Context, base *event.Stamp, time int64) error {
+func (w *Writer) BeginSnapshot(ctx context.Context, of *changefeed.Base) error {
+	base, time := &of.Stamp, of.Time
 	if err := w.usable(); err != nil {
 		return err
 	}

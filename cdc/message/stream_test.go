@@ -73,7 +73,7 @@ func (s *story) snapshot(t *testing.T, w *Writer) {
 		state.Event(ev)
 	}
 	base := &s.stamps[s.base]
-	must(t, base.Position, w.BeginSnapshot(t.Context(), base, s.events[s.base].Time))
+	must(t, base.Position, w.BeginSnapshot(t.Context(), &changefeed.Base{Stamp: *base, Time: s.events[s.base].Time}))
 	for chunk := range slices.Chunk(rows(&state), 3) {
 		must(t, base.Position, w.Rows(t.Context(), &event.Event{Mutations: chunk}, s.names))
 	}

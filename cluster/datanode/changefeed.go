@@ -91,8 +91,8 @@ func (s *feedSource) Open(ctx context.Context, namespace string, number uint32, 
 }
 
 // Snapshot implements changefeed.Source.
-func (s *feedSource) Snapshot(ctx context.Context, namespace string, number uint32, atLeast event.Position) (changefeed.Rows, error) {
-	return s.far.Snapshot(ctx, namespace, number, atLeast)
+func (s *feedSource) Snapshot(ctx context.Context, namespace string, number uint32, want changefeed.Want) (changefeed.Rows, error) {
+	return s.far.Snapshot(ctx, namespace, number, want)
 }
 
 // Head implements changefeed.Source. A replica here knows it without being asked over gRPC: the one that is read from.

@@ -106,7 +106,7 @@ func (w *recordWriter) Heartbeat(_ context.Context, at event.Position, last *eve
 	return w.take(func(s *recorded) { s.reached = changefeed.Reached{Position: at, Chain: last.Chain, Time: time} })
 }
 
-func (w *recordWriter) BeginSnapshot(context.Context, *event.Stamp, int64) error { return nil }
+func (w *recordWriter) BeginSnapshot(context.Context, *changefeed.Base) error { return nil }
 
 func (w *recordWriter) Rows(context.Context, *event.Event, event.Names) error { return nil }
 

@@ -65,6 +65,7 @@ type Options struct {
 	// ProposalTimeout is after how long a client is told that its write's outcome isn't known (default 4 s).
 	ProposalTimeout time.Duration
 	Retention       Retention
+	Replication     Replication
 }
 
 func (o *Options) setDefaults() {
@@ -84,6 +85,7 @@ func (o *Options) setDefaults() {
 		o.ProposalTimeout = 4 * time.Second
 	}
 	o.Retention.setDefaults()
+	o.Replication.setDefaults()
 }
 
 // Replica is one partition replica of this node.

@@ -46,7 +46,7 @@ func (s *source) Open(_ context.Context, namespace string, partition uint32, at 
 	return &stream{r}, err
 }
 
-func (s *source) Snapshot(context.Context, string, uint32, event.Position) (changefeed.Rows, error) {
+func (s *source) Snapshot(context.Context, string, uint32, changefeed.Want) (changefeed.Rows, error) {
 	return nil, io.EOF
 }
 

@@ -20,7 +20,7 @@ func (m *Manager) plan(ctx context.Context) {
 				s.stop.update(f)
 				continue
 			}
-			if _, owned := f.Owners[n]; !owned && runs(&f.Spec, f.Progress[n]) {
+			if _, owned := f.Owners[n]; !owned && f.Spec.Runner == m.o.Runner && runs(&f.Spec, f.Progress[n]) {
 				wanted[key] = f
 			}
 		}

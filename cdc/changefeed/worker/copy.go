@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
 )
 
 // follow reads the log for as long as it has what comes next, and what replaces it where it hasn't. While the source fails the writer stays: it is not
@@ -237,18 +238,22 @@ func (a *attempt) readArchive() (moved bool, err error) {
 // snapshot gives the writer the state, and goes on behind it.
 func (a *attempt) snapshot() error {
 	w := a.w
-	rows, err := w.o.Source.Snapshot(a.read, w.spec.Namespace, w.partition, a.at.After)
+	want, goOn := a.wants()
+	rows, err := w.o.Source.Snapshot(a.read, w.spec.Namespace, w.partition, want)
 	if err != nil {
 		return ended(a.read, w.sourceError(err))
 	}
 	defer rows.Close()
-	borrowed, at := rows.Base()
-	base := *borrowed
-	if !base.Position.IsZero() {
-		// Reading may take longer than the log is kept. The place before it is lost anyway.
-		w.hold(a.read, base.Position, base.Chain)
+	base := *rows.Base()
+	next := changefeed.Place{After: goOn(base.Stamp.Position)}
+	if next.After == base.Stamp.Position {
+		next.Chain, next.ChainKnown = base.Stamp.Chain, true
 	}
-	if err := a.writer.BeginSnapshot(a.write, &base, at); err != nil {
+	if !next.After.IsZero() {
+		// Reading may take longer than the log is kept. The place before it is lost anyway.
+		w.hold(a.read, next.After, next.Chain)
+	}
+	if err := a.writer.BeginSnapshot(a.write, &base); err != nil {
 		return ended(a.write, asError(err))
 	}
 	if err := a.copyRows(rows); err != nil {
@@ -258,13 +263,23 @@ func (a *attempt) snapshot() error {
 		return ended(a.write, asError(err))
 	}
 	w.meter.Snapshots.Add(1)
-	a.dirty, a.last, a.time = true, base, at
-	a.at = changefeed.Place{After: base.Position, Chain: base.Chain, ChainKnown: true}
-	if base.Position.IsZero() {
+	a.dirty, a.last, a.time = true, base.Stamp, base.Time
+	a.at = next
+	if next.After.IsZero() {
 		a.at.From = "earliest"
 	}
-	w.track.gave(base.Position, at)
+	w.track.gave(next.After, base.Time)
 	return nil
+}
+
+// wants is which snapshot the writer needs, and after which position the stream goes on behind one.
+func (a *attempt) wants() (changefeed.Want, func(event.Position) event.Position) {
+	want, goOn := changefeed.Want{}, func(base event.Position) event.Position { return base }
+	if s, ok := a.writer.(changefeed.StateWriter); ok {
+		want, goOn = s.Wants(), s.GoOn
+	}
+	want.AtLeast = a.at.After
+	return want, goOn
 }
 
 func (a *attempt) copyRows(rows changefeed.Rows) error {

@@ -162,31 +162,30 @@ func (f *feedStream) Close() error {
 }
 
 // Snapshot waits for a replica that has the position.
-func (s *FeedSource) Snapshot(ctx context.Context, namespace string, partition uint32, atLeast event.Position) (changefeed.Rows, error) {
+func (s *FeedSource) Snapshot(ctx context.Context, namespace string, partition uint32, want changefeed.Want) (changefeed.Rows, error) {
 	life, cancel := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
 	r, err := feed.OpenSnapshot(life, feed.SnapshotConfig{
-		Nodes: s.o.Nodes, Namespace: namespace, Partition: partition, AtLeast: atLeast, GiveUp: s.o.GiveUp, Dial: s.o.Dial, Logger: s.o.Logger,
+		Nodes: s.o.Nodes, Namespace: namespace, Partition: partition, AtLeast: want.AtLeast, AfterKey: want.AfterKey,
+		GiveUp: s.o.GiveUp, Dial: s.o.Dial, Logger: s.o.Logger,
 	})
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	b := r.Base()
-	rows := &feedRows{reader: r, cancel: cancel, time: b.Time}
-	rows.base = event.Stamp{Cluster: b.Cluster, Namespace: b.Namespace, Partition: b.Partition, Position: b.Position, Chain: b.Chain}
-	return rows, nil
+	stamp := event.Stamp{Cluster: b.Cluster, Namespace: b.Namespace, Partition: b.Partition, Position: b.Position, Chain: b.Chain}
+	return &feedRows{reader: r, cancel: cancel, base: changefeed.Base{Stamp: stamp, Time: b.Time, Keys: b.Keys}}, nil
 }
 
 type feedRows struct {
 	reader *feed.SnapshotReader
 	cancel context.CancelFunc
-	base   event.Stamp
-	time   int64
+	base   changefeed.Base
 }
 
-func (f *feedRows) Base() (*event.Stamp, int64) { return &f.base, f.time }
+func (f *feedRows) Base() *changefeed.Base { return &f.base }
 
 func (f *feedRows) Next(ctx context.Context) (*event.Event, event.Names, error) {
 	stop := context.AfterFunc(ctx, f.cancel)

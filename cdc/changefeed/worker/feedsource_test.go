@@ -131,12 +131,12 @@ func TestFeedSourceSnapshotHeadHold(t *testing.T) {
 	s := newFeedSource(t, cell.Addresses())
 	stamps := h.Stamps()
 	last := stamps[len(stamps)-1]
-	rows, err := s.Snapshot(limited(t), "default", 3, stamps[3].Position)
+	rows, err := s.Snapshot(limited(t), "default", 3, changefeed.Want{AtLeast: stamps[3].Position})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	if base, _ := rows.Base(); base.Position != last.Position || base.Chain != last.Chain || base.Namespace != "default" || base.Partition != 3 || base.Cluster != "dc-a" {
+	if base := rows.Base().Stamp; base.Position != last.Position || base.Chain != last.Chain || base.Namespace != "default" || base.Partition != 3 || base.Cluster != "dc-a" {
 		t.Fatalf("base: %+v", base)
 	}
 	n := 0

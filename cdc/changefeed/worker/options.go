@@ -27,6 +27,8 @@ type Options struct {
 	OpenArchive OpenArchive
 	// Process names this process for people: a node's address.
 	Process string
+	// Runner is whose changefeeds this process runs: those with this Spec.Runner.
+	Runner string
 	// Budget is shared by all writers; nil is 256 MiB.
 	Budget *changefeed.Budget
 	// Logger is told of claims, failures and lost places; nil is for nobody.

@@ -283,8 +283,8 @@ func (w *recordWriter) Heartbeat(ctx context.Context, p event.Position, last *ev
 	return w.take(ctx, record{kind: "beat", reached: changefeed.Reached{Position: p, Chain: last.Chain, Time: t}})
 }
 
-func (w *recordWriter) BeginSnapshot(ctx context.Context, base *event.Stamp, t int64) error {
-	w.base = changefeed.Reached{Position: base.Position, Chain: base.Chain, Time: t}
+func (w *recordWriter) BeginSnapshot(ctx context.Context, base *changefeed.Base) error {
+	w.base = changefeed.Reached{Position: base.Stamp.Position, Chain: base.Stamp.Chain, Time: base.Time}
 	return w.take(ctx, record{kind: "begin"})
 }
 

@@ -440,9 +440,9 @@ func (s *stream) Close() error {
 	return nil
 }
 
-func (s *source) Snapshot(_ context.Context, _ string, partition uint32, atLeast event.Position) (changefeed.Rows, error) {
+func (s *source) Snapshot(_ context.Context, _ string, partition uint32, want changefeed.Want) (changefeed.Rows, error) {
 	st, err := s.logs[partition].replica.State()
-	if err != nil || st.Applied.Index < atLeast.Index {
+	if err != nil || st.Applied.Index < want.AtLeast.Index {
 		return nil, errors.Join(err, errors.New("not that far"))
 	}
 	s.set(func() { s.snapshots++ })
@@ -455,8 +455,10 @@ type rows struct {
 	pause time.Duration
 }
 
-func (r *rows) Base() (*event.Stamp, int64) { return &r.base, time.Now().UnixNano() }
-func (r *rows) Close() error                { return nil }
+func (r *rows) Base() *changefeed.Base {
+	return &changefeed.Base{Stamp: r.base, Time: time.Now().UnixNano()}
+}
+func (r *rows) Close() error { return nil }
 
 func (r *rows) Next(ctx context.Context) (*event.Event, event.Names, error) {
 	timer := time.NewTimer(r.pause)
