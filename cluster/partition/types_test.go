@@ -166,7 +166,7 @@ func (c *cluster) replicating() {
 	req := &command.Request{}
 	l := &lane{reqs: []*command.Request{req}, next: 1, open: 1, uncounted: true, done: func() { close(done) }}
 	must(c.t, leader.replica.do(context.Background(), func() {
-		leader.replica.changeOwn(answer{lane: l, req: req}, event.OwnChange{Kind: event.OwnReplicates, ID: []byte("test"), Value: []byte{1}})
+		leader.replica.changeOwn(answer{lane: l, req: req}, store.ReplicatesChange())
 	}))
 	answered(c.t, "the entry", done)
 	must(c.t, leader.replica.do(context.Background(), func() { must(c.t, leader.replica.readSettings()) }))

@@ -79,6 +79,10 @@ func (a *Apply) own(pos event.Position, o *event.OwnChange) (err error) {
 		if a.row, err = appendRoleRow(a.row[:0], pos, o); err == nil {
 			a.batch.Put(a.key, a.row)
 		}
+	case o.Kind == event.OwnReplicates:
+		if a.row, err = appendReplicatesRow(a.row[:0], pos, o); err == nil {
+			a.batch.Put(a.key, a.row)
+		}
 	case len(o.Value) == 0:
 		a.batch.Delete(a.key)
 	default:

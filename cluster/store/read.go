@@ -153,10 +153,27 @@ func expiresAt(r engine.Reader, buf, key []byte, at int64) (bool, []byte, error)
 	return m.ExpireAt == at, buf, nil
 }
 
+// OwnAfter is Own from the row after the one with the id on; nil: from the first.
+func (s *Store) OwnAfter(kind event.OwnKind, after []byte, visit func(id, value []byte) bool) error {
+	prefix := appendOwnKey(nil, kind, nil)
+	lower := append(appendOwnKey(nil, kind, after), 0)
+	if len(after) == 0 {
+		lower = prefix
+	}
+	return scan(s.engine, lower, prefixEnd(nil, prefix), func(key, value []byte) (bool, error) {
+		return visit(key[len(prefix):], value), nil
+	})
+}
+
+// Watermark is Snapshot.Watermark on the state at the time of the call. Any goroutine.
+func (s *Store) Watermark() (int64, error) { return readWatermark(s.engine) }
+
 // Watermark is the time at or below which tombstones don't exist: the one row of kind OwnWatermark, with an empty id and 8 bytes
 // little-endian, ns. 0 while there is none.
-func (n *Snapshot) Watermark() (int64, error) {
-	row, ok, err := n.reader.Get(nil, appendOwnKey(nil, event.OwnWatermark, nil))
+func (n *Snapshot) Watermark() (int64, error) { return readWatermark(n.reader) }
+
+func readWatermark(r engine.Reader) (int64, error) {
+	row, ok, err := r.Get(nil, appendOwnKey(nil, event.OwnWatermark, nil))
 	if err != nil || !ok {
 		return 0, err
 	}
