@@ -165,15 +165,10 @@ func (s *Store) OwnAfter(kind event.OwnKind, after []byte, visit func(id, value 
 	})
 }
 
-// Watermark is Snapshot.Watermark on the state at the time of the call. Any goroutine.
-func (s *Store) Watermark() (int64, error) { return readWatermark(s.engine) }
-
 // Watermark is the time at or below which tombstones don't exist: the one row of kind OwnWatermark, with an empty id and 8 bytes
 // little-endian, ns. 0 while there is none.
-func (n *Snapshot) Watermark() (int64, error) { return readWatermark(n.reader) }
-
-func readWatermark(r engine.Reader) (int64, error) {
-	row, ok, err := r.Get(nil, appendOwnKey(nil, event.OwnWatermark, nil))
+func (n *Snapshot) Watermark() (int64, error) {
+	row, ok, err := n.reader.Get(nil, appendOwnKey(nil, event.OwnWatermark, nil))
 	if err != nil || !ok {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"strconv"
@@ -72,6 +73,8 @@ type FullSync struct {
 	Through []byte
 	// Parts is how many chunks came since Through last moved on: a key's rows may take several.
 	Parts uint32
+	// Within is the last element that is in, of the key after Through that comes in parts; empty if Parts is 0.
+	Within []byte
 	// Horizons are up to which time the sender had applied what each cluster made, by cluster id.
 	Horizons map[string]int64
 }
@@ -87,4 +90,14 @@ type Region struct {
 type Peer struct {
 	// Confirmed is up to which time (ns) the peer has what was made here.
 	Confirmed int64
+}
+
+// RegionOf is the region that a key lies in; false if it lies in none, so that all of it after Reached is to come.
+func (s *Sender) RegionOf(key []byte) (*Region, bool) {
+	for i := range s.Regions {
+		if g := &s.Regions[i]; len(g.Through) == 0 || bytes.Compare(key, g.Through) <= 0 {
+			return g, true
+		}
+	}
+	return nil, false
 }

@@ -22,7 +22,7 @@ import (
 //	              reached: position, then the mutations done, uvarint
 //	              time
 //	              number of regions, uvarint, and for each: through, text; base, position; time
-//	              the full sync: base, position; time; through, text; parts, uvarint; number of horizons, uvarint, and for each,
+//	              the full sync: base, position; time; through, text; parts, uvarint; within, text; number of horizons, uvarint, and for each,
 //	              in the order of the clusters' ids: the cluster's id, text; time
 //
 // The row of kind OwnPeer has the peer's cluster id for its id. Its value:
@@ -96,6 +96,7 @@ func appendSender(dst []byte, s *Sender) []byte {
 	dst = binary.AppendVarint(dst, s.Sync.Time)
 	dst = appendString(dst, s.Sync.Through)
 	dst = binary.AppendUvarint(dst, uint64(s.Sync.Parts))
+	dst = appendString(dst, s.Sync.Within)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Sync.Horizons)))
 	for _, cluster := range slices.Sorted(maps.Keys(s.Sync.Horizons)) {
 		dst = appendString(dst, cluster)
@@ -134,7 +135,7 @@ func decodeSender(row []byte) (s Sender, err error) {
 }
 
 func (f *fields) fullSync() *FullSync {
-	y := &FullSync{Base: f.position(), Time: f.varint(), Through: append([]byte(nil), f.counted()...), Parts: f.uint32()}
+	y := &FullSync{Base: f.position(), Time: f.varint(), Through: append([]byte(nil), f.counted()...), Parts: f.uint32(), Within: append([]byte(nil), f.counted()...)}
 	for range f.number() {
 		if y.Horizons == nil {
 			y.Horizons = make(map[string]int64)

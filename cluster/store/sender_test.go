@@ -24,7 +24,7 @@ func senders() []Sender {
 		}},
 		{Partitions: 8, Hash: "crc16", Sync: &FullSync{Base: at(9), Time: 5}},
 		{Partitions: 8, Hash: "crc16", Reached: Cursor{Position: at(2), Done: 3}, Time: 1, Regions: []Region{{Base: far, Time: math.MinInt64}}, Sync: &FullSync{
-			Base: at(9), Time: 5, Through: []byte("\x00"), Parts: 12, Horizons: map[string]int64{"dc-a": 4, "": math.MaxInt64, "dc-c": -2},
+			Base: at(9), Time: 5, Through: []byte("\x00"), Parts: 12, Within: []byte("field"), Horizons: map[string]int64{"dc-a": 4, "": math.MaxInt64, "dc-c": -2},
 		}},
 	}
 }
@@ -62,9 +62,9 @@ func TestSenderBytes(t *testing.T) {
 	s := Sender{
 		Partitions: 8, Hash: "crc16", Reached: Cursor{Position: event.Position{Term: 2, Index: 300}, Done: 3}, Time: 5,
 		Regions: []Region{{Through: []byte("k"), Base: event.Position{Term: 2, Index: 4}, Time: -1}},
-		Sync:    &FullSync{Base: event.Position{Term: 3, Index: 9}, Time: 6, Through: []byte("q"), Parts: 1, Horizons: map[string]int64{"b": 1, "a": 2}},
+		Sync:    &FullSync{Base: event.Position{Term: 3, Index: 9}, Time: 6, Through: []byte("q"), Parts: 1, Within: []byte("z"), Horizons: map[string]int64{"b": 1, "a": 2}},
 	}
-	want := "01 01 08 05 63 72 63 31 36 02 ac 02 03 0a 01 01 6b 02 04 01 03 09 0c 01 71 01 02 01 61 04 01 62 02"
+	want := "01 01 08 05 63 72 63 31 36 02 ac 02 03 0a 01 01 6b 02 04 01 03 09 0c 01 71 01 01 7a 02 01 61 04 01 62 02"
 	if got := fmt.Sprintf("% x", appendSender(nil, &s)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -178,6 +178,22 @@ func TestReplicates(t *testing.T) {
 		at := w.end()
 		if err := a.Event(at.pos, at.ev); !errors.Is(err, ErrEvent) {
 			t.Errorf("%x of %q: %v, want ErrEvent", o.Value, o.ID, err)
+		}
+	}
+}
+
+func TestRegionOf(t *testing.T) {
+	at := func(i uint64) event.Position { return event.Position{Term: 1, Index: i} }
+	bounded := Sender{Regions: []Region{{Through: []byte("d"), Base: at(1)}, {Through: []byte("m"), Base: at(2)}}}
+	open := Sender{Regions: append(bounded.Regions[:1:1], Region{Base: at(3)})}
+	for _, c := range []struct {
+		s    Sender
+		key  string
+		want uint64 // 0: none
+	}{{Sender{}, "a", 0}, {bounded, "", 1}, {bounded, "d", 1}, {bounded, "d\x00", 2}, {bounded, "m", 2}, {bounded, "n", 0}, {open, "d", 1}, {open, "e", 3}, {open, "zz", 3}} {
+		g, ok := c.s.RegionOf([]byte(c.key))
+		if ok != (c.want != 0) || ok && g.Base.Index != c.want {
+			t.Errorf("%q among %d regions: %+v, %v, want base %d", c.key, len(c.s.Regions), g, ok, c.want)
 		}
 	}
 }
