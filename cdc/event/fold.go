@@ -46,6 +46,9 @@ func (f *Fold) Apply(m *Mutation) {
 	case m.Op == OpExpireAt, m.Op == OpPersist:
 		if old, ok := f.keys[string(m.Key)]; ok {
 			old.meta.ExpireAt, old.meta.ExpiryVersion = m.ExpireAt, m.ExpiryVersion
+			if !m.Floor.IsZero() { // what came from another cluster may raise it; lines don't show it
+				old.meta.Floor = m.Floor
+			}
 		}
 	case m.Op.OnElements():
 		f.applyElements(m)

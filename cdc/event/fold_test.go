@@ -243,13 +243,29 @@ func TestFoldSaysWhatContradicts(t *testing.T) {
 		"index 2 in a list of 2":  {push, {Op: OpLSet, Type: TypeList, Key: []byte("l"), Generation: 1, Count: 2, Elements: []Element{{Index: 2}}}},
 		"index 7 in a list of 2":  {push, {Op: OpLRem, Type: TypeList, Key: []byte("l"), Generation: 1, Count: 2, Elements: []Element{{Index: 7}}}},
 		"counts 5 elements":       {{Op: OpSAdd, Type: TypeSet, Key: []byte("s"), Generation: 1, Count: 5, Elements: []Element{{Sub: []byte("m")}}}},
-		`element "m" isn't there`: {{Op: OpSRem, Type: TypeSet, Key: []byte("s"), Generation: 1, Elements: []Element{{Sub: []byte("m")}}}},
+		`element "m" isn't there`: {{Op: OpSRem, Type: TypeSet, Key: []byte("s"), Generation: 1, Elements: []Element{{Sub: []byte("m"), Exists: true}}}},
 	} {
 		var f Fold
 		f.Event(&Event{Mutations: ms})
 		if err := f.Err(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want one that says %q", err, says)
 		}
+	}
+}
+
+// What comes from another cluster may remove what isn't there, and raise the floor of a key whose content stays.
+func TestFoldOfWhatAnotherClusterDid(t *testing.T) {
+	var f Fold
+	add := Mutation{Op: OpHSet, Type: TypeHash, Key: []byte("h"), Generation: 1, Count: 1, KeyVersion: Version{5, 1}, Elements: []Element{{Sub: []byte("f")}}}
+	f.Apply(&add)
+	f.Apply(&Mutation{Op: OpHDel, Type: TypeHash, Key: []byte("h"), Generation: 1, Count: 1, Version: Version{6, 2}, KeyVersion: Version{6, 2},
+		Elements: []Element{{Sub: []byte("g"), Prev: Version{3, 2}}}})
+	f.Apply(&Mutation{Op: OpPersist, Type: TypeHash, Key: []byte("h"), Generation: 1, Count: 1, Version: Version{4, 2}, Floor: Version{4, 2}, ExpiryVersion: Version{4, 2}})
+	f.Apply(&Mutation{Op: OpExpireAt, Type: TypeHash, Key: []byte("h"), ExpireAt: 9, Version: Version{7, 2}, ExpiryVersion: Version{7, 2}}) // as a line has it
+	m, ok := f.Get([]byte("h"))
+	want := Meta{Type: TypeHash, Version: Version{6, 2}, Floor: Version{4, 2}, ExpireAt: 9, ExpiryVersion: Version{7, 2}, Generation: 1, Count: 1}
+	if !ok || !reflect.DeepEqual(m, want) || f.Err() != nil {
+		t.Fatalf("%+v, %v; want %+v", m, f.Err(), want)
 	}
 }
 
