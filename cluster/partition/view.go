@@ -3,6 +3,7 @@ package partition
 import (
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/store"
 )
 
 // flightView is the state that writes are evaluated against: what is applied, and over it what the open batch has changed. What
@@ -56,7 +57,7 @@ func (v *flightView) Expiring() int64 { return v.r.store.State().Expiring }
 
 // after is the meta row that a mutation leaves; false if it leaves none.
 func after(m *event.Mutation) (event.Meta, bool) {
-	if m.Op == event.OpDel || m.Op.OnElements() && m.Count == 0 {
+	if m.Op == event.OpDel || m.Op == event.OpExpire || m.Op.OnElements() && m.Count == 0 {
 		return removed(m)
 	}
 	meta := event.Meta{
@@ -64,8 +65,6 @@ func after(m *event.Mutation) (event.Meta, bool) {
 		Generation: m.Generation, Count: m.Count, Value: m.Value,
 	}
 	switch {
-	case m.Op == event.OpExpire:
-		return event.Meta{}, false
 	case m.Op == event.OpExpireAt, m.Op == event.OpPersist:
 		meta.Version, meta.Value = m.Before.Version, m.Before.Value
 	case m.Op.OnElements():
@@ -79,11 +78,7 @@ func removed(m *event.Mutation) (event.Meta, bool) {
 	if !m.Tombstone {
 		return event.Meta{}, false
 	}
-	left := event.Meta{Type: event.TypeNone, Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
-	if m.Op.OnElements() {
-		left.Version = m.KeyVersion
-	}
-	return left, true
+	return event.Meta{Type: event.TypeNone, Version: store.LeftVersion(m), Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}, true
 }
 
 // batchTx collects the mutations of one evaluation in the open batch.

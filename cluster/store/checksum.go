@@ -47,8 +47,10 @@ func (s *Sum) UnmarshalText(text []byte) error {
 type Checksum struct {
 	Position event.Position
 	Wall     int64 // ms: keys expired at it are left out
-	Keys     int64 // keys that went in, without tombstones
-	Total    Sum   // of all slots
+	// Watermark (ns) is the one by which it was made.
+	Watermark int64
+	Keys      int64 // keys that went in, without tombstones
+	Total     Sum   // of all slots
 	// Slots are those with something in them, by Redis hash slot.
 	Slots map[uint16]Sum
 }
@@ -56,14 +58,18 @@ type Checksum struct {
 // The hash of a key is xxh3's, 128 bits, over the following; strings are preceded by their length as an uvarint, numbers are
 // little-endian, a version is its time in 8 bytes and the cluster's id as a string:
 //
-//	1 type · string key · version · version floor · 8 expiry · version of the expiry
+//	1 type · string key · version · version floor · 8 expiry · version of the expiry register
 //	string value, if the type is string
 //	8 count, if the type is bitmap: its length in bytes, of which the last may be in no segment
 //	per element in order: string subkey (a list's left out) · version · string payload, if it is a collection
 //
 // A tombstone goes in as a key of type 0, without what follows the expiry's version; an element's only above its key's floor, at or
-// below which no element counts. Generations, other counts and cluster
+// below which no element counts. A string has no floor but its version. Generations, other counts and cluster
 // numbers are internal and left out, as is what a list keeps in its meta row.
+//
+// What is at or below the watermark was decided alike everywhere, and one cluster may have forgotten it while another remembers: a floor, the version of
+// an expiry that was cleared, a tombstone's version count as absent then, and so does the bound that stands for "none" in an expiry's version without a
+// cluster. What is left of an expired key counts as little as the key.
 type summer struct {
 	ctx   context.Context
 	names event.Names
@@ -79,6 +85,7 @@ type summer struct {
 		known   bool
 		key     []byte
 		version event.Version
+		expired bool
 	}
 }
 
@@ -89,6 +96,12 @@ const checkEvery = 1024
 // tombstones at or below the watermark, rows that wait for the clean-up and the partition's own rows. It takes 256 KiB, and time
 // in proportion to the rows. Any goroutine.
 func (s *Store) Checksum(ctx context.Context, snap *Snapshot) (Checksum, error) {
+	return s.ChecksumAbove(ctx, snap, 0)
+}
+
+// ChecksumAbove is Checksum with a watermark (ns) that may be higher than the store's: the sums of two clusters can be compared once both have taken in
+// what the other made up to the greater of their watermarks, if both are made by that.
+func (s *Store) ChecksumAbove(ctx context.Context, snap *Snapshot, watermark int64) (Checksum, error) {
 	if snap == nil {
 		snap = s.Snapshot()
 		defer snap.Close()
@@ -97,9 +110,10 @@ func (s *Store) Checksum(ctx context.Context, snap *Snapshot) (Checksum, error) 
 	if err != nil {
 		return Checksum{}, err
 	}
-	sum := &summer{ctx: ctx, names: st.Clusters, reader: snap.reader, out: Checksum{Position: st.Applied, Wall: st.Wall}}
+	sum := &summer{ctx: ctx, names: st.Clusters, reader: snap.reader}
+	sum.out = Checksum{Position: st.Applied, Wall: st.Wall, Watermark: max(watermark, st.Watermark)}
 	defer sum.close()
-	if err := sum.all(snap); err != nil {
+	if err := sum.all(); err != nil {
 		return Checksum{}, fmt.Errorf("store: checksum of %s at %s: %w", s.id, st.Applied, err)
 	}
 	return sum.result(), nil
@@ -122,7 +136,7 @@ func (c *summer) result() Checksum {
 	return c.out
 }
 
-func (c *summer) all(snap *Snapshot) error {
+func (c *summer) all() error {
 	var m event.Meta
 	err := scan(c.reader, []byte{famMeta}, []byte{famMeta + 1}, func(key, row []byte) (bool, error) {
 		if err := c.tick(); err != nil {
@@ -136,15 +150,11 @@ func (c *summer) all(snap *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	watermark, err := snap.Watermark()
-	if err != nil {
-		return err
-	}
 	return scan(c.reader, []byte{famTombstone}, []byte{famTombstone + 1}, func(key, row []byte) (bool, error) {
 		if err := c.tick(); err != nil {
 			return false, err
 		}
-		return true, c.tombstone(key, row, watermark)
+		return true, c.tombstone(key, row)
 	})
 }
 
@@ -182,10 +192,32 @@ func (c *summer) head(key []byte, m *event.Meta) {
 	c.buf = append(c.buf[:0], byte(m.Type))
 	c.buf = appendString(c.buf, key)
 	c.buf = c.appendVersion(c.buf, m.Version)
-	c.buf = c.appendVersion(c.buf, m.Floor)
+	c.buf = c.appendVersion(c.buf, c.above(floorOf(m)))
 	c.buf = binary.LittleEndian.AppendUint64(c.buf, uint64(m.ExpireAt))
-	c.buf = c.appendVersion(c.buf, m.ExpiryVersion)
+	expiry := m.ExpiryVersion
+	if m.ExpireAt == 0 {
+		if expiry = c.above(expiry); expiry.Cluster == 0 {
+			expiry = event.Version{}
+		}
+	}
+	c.buf = c.appendVersion(c.buf, expiry)
 	c.hash.Write(c.buf)
+}
+
+// floorOf is the version at or below which nothing of a key counts.
+func floorOf(m *event.Meta) event.Version {
+	if m.Type == event.TypeString {
+		return m.Version
+	}
+	return m.Floor
+}
+
+// above is a version as long as it is above the watermark.
+func (c *summer) above(v event.Version) event.Version {
+	if v.Time <= c.out.Watermark {
+		return event.Version{}
+	}
+	return v
 }
 
 func appendString[T string | []byte](dst []byte, s T) []byte {
@@ -244,36 +276,40 @@ func hasPrefix(p, prefix []byte) bool {
 }
 
 // tombstone takes up a deleted key, or a deleted element: that is a key of type 0 with the element after it.
-func (c *summer) tombstone(row, value []byte, watermark int64) error {
-	key, rest, ok := cutEscaped(nil, row[1:])
-	if !ok || (len(rest) > 0 && rest[0] != tombstoneElement) {
-		return corruptf("tombstone row: key % x", row[:min(len(row), 64)])
+func (c *summer) tombstone(row, value []byte) error {
+	key, sub, err := splitTombstoneKey(row)
+	if err != nil {
+		return err
 	}
-	if len(rest) > 0 {
-		return c.elementTombstone(key, rest[1:], value, watermark)
+	if sub != nil {
+		return c.elementTombstone(key, sub, value)
 	}
 	var m event.Meta
 	if err := decodeMeta(&m, value); err != nil {
 		return fmt.Errorf("tombstone of %q: %w", clip(key), err)
 	}
-	if m.Version.Time <= watermark {
+	if under(&m, c.out.Watermark) || m.Expired(c.out.Wall) {
 		return nil
 	}
+	// A key that is there has none. But one that only told of an expiry, with no version, isn't removed by who doesn't read.
+	if _, there, err := c.reader.Get(nil, appendMetaKey(nil, key)); err != nil || there {
+		return err
+	}
+	m.Version = c.above(m.Version)
 	c.head(key, &m)
 	c.add(key)
 	return nil
 }
 
-func (c *summer) elementTombstone(key, subkey, value []byte, watermark int64) error {
+func (c *summer) elementTombstone(key, subkey, value []byte) error {
 	var e element
 	if err := decodeElement(&e, value); err != nil {
 		return fmt.Errorf("element tombstone of %q: %w", clip(key), err)
 	}
-	floor, err := c.floorOf(key)
-	if err != nil {
+	if err := c.findFloor(key); err != nil {
 		return err
 	}
-	if e.version.Time <= watermark || !c.later(e.version, floor) {
+	if e.version.Time <= c.out.Watermark || c.floor.expired || !c.later(e.version, c.floor.version) {
 		return nil
 	}
 	c.hash.Reset()
@@ -284,25 +320,26 @@ func (c *summer) elementTombstone(key, subkey, value []byte, watermark int64) er
 	return nil
 }
 
-// floorOf is the floor of a key, present or deleted.
-func (c *summer) floorOf(key []byte) (event.Version, error) {
-	if c.floor.known && string(c.floor.key) == string(key) {
-		return c.floor.version, nil
+// findFloor finds the floor of a key, present or deleted, and whether it has expired.
+func (c *summer) findFloor(key []byte) error {
+	f := &c.floor
+	if f.known && string(f.key) == string(key) {
+		return nil
 	}
-	c.floor.known, c.floor.key, c.floor.version = true, append(c.floor.key[:0], key...), event.Version{}
+	f.known, f.key, f.version, f.expired = true, append(f.key[:0], key...), event.Version{}, false
 	for _, rowKey := range [...][]byte{appendMetaKey(nil, key), appendTombstoneKey(nil, key)} {
 		row, ok, err := c.reader.Get(nil, rowKey)
 		if err != nil {
-			return event.Version{}, err
+			return err
 		}
 		if ok {
 			var m event.Meta
 			err = decodeMeta(&m, row)
-			c.floor.version = m.Floor
-			return m.Floor, err
+			f.version, f.expired = floorOf(&m), m.Expired(c.out.Wall)
+			return err
 		}
 	}
-	return event.Version{}, nil
+	return nil
 }
 
 // later says whether a version comes after another: by time, then by the cluster's id.

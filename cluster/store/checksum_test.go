@@ -120,7 +120,6 @@ func TestChecksumSeesEachField(t *testing.T) {
 		"value":            func(m *event.Meta) { m.Value = []byte("w") },
 		"version":          func(m *event.Meta) { m.Version.Time++ },
 		"version's origin": func(m *event.Meta) { m.Version.Cluster = 2 },
-		"floor":            func(m *event.Meta) { m.Floor.Time++ },
 		"expiry":           func(m *event.Meta) { m.ExpireAt++ },
 		"no expiry":        func(m *event.Meta) { m.ExpireAt = 0 },
 		"expiry's version": func(m *event.Meta) { m.ExpiryVersion.Time++ },
@@ -134,6 +133,17 @@ func TestChecksumSeesEachField(t *testing.T) {
 	}
 	if sum("l", base) == want {
 		t.Error("key: the checksum doesn't see it")
+	}
+	floor := base
+	floor.Floor.Time--
+	if sum("k", floor) != want {
+		t.Error("a string's floor is in it, which is its version whatever its row says")
+	}
+	base = event.Meta{Type: event.TypeHash, Version: v, Floor: v}
+	floor = base
+	floor.Floor.Time--
+	if sum("k", floor) == sum("k", base) {
+		t.Error("floor: the checksum doesn't see it")
 	}
 	expired := base
 	expired.ExpireAt = 100

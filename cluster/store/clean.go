@@ -2,10 +2,8 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
-	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/engine"
 )
 
@@ -49,10 +47,12 @@ func (q *cleanQueue) pop(n int) {
 }
 
 // CleanDue says whether Clean may have something to do. Only from the goroutine that applies.
-func (s *Store) CleanDue() bool { return len(s.queue.jobs) > 0 || s.queue.scan }
+func (s *Store) CleanDue() bool { return s.queue.due() || s.reclaimDue() }
+
+func (q *cleanQueue) due() bool { return len(q.jobs) > 0 || q.scan }
 
 // Clean removes about limit rows at most that nothing refers to any more: elements of dead generations, expiry rows that range
-// deletes left. more says that there is more to do. It changes nothing that a read or a checksum sees, and each
+// deletes left, tombstones at or below the watermark. more says that there is more to do. It changes nothing that a read or a checksum sees, and each
 // replica does it for itself, between commits: only the goroutine that applies may call it. A limit of a thousand takes about
 // a millisecond.
 func (s *Store) Clean(limit int) (more bool, err error) {
@@ -90,6 +90,9 @@ func (c *cleaner) run() (finished int, err error) {
 	}
 	if c.left > 0 && q.scan {
 		err = c.scan(q)
+	}
+	if err == nil && c.left > 0 && c.s.reclaimDue() {
+		err = c.reclaim()
 	}
 	return len(q.jobs), err
 }
@@ -235,12 +238,4 @@ func (s *Store) CleanUps(limit int) (n int, err error) {
 		return n < limit, nil
 	})
 	return n, err
-}
-
-// watermarkValue is the value of the watermark row.
-func watermarkValue(at int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(at)) }
-
-// Watermark is the change that moves the tombstone watermark to a time (ns).
-func Watermark(at int64) event.OwnChange {
-	return event.OwnChange{Kind: event.OwnWatermark, Value: watermarkValue(at)}
 }

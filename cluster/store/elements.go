@@ -189,14 +189,26 @@ func iterateError(lower []byte, err error) error {
 	return fmt.Errorf("store: iterate from % x: %w", lower[:min(len(lower), 32)], err)
 }
 
-// ElementTombstone reads the version of a deleted element. Any goroutine.
+// ElementTombstone reads the version of a deleted element: zero if nothing is known of it, or if it is at or below the watermark. Any goroutine.
 func (s *Store) ElementTombstone(buf, key, sub []byte) (v event.Version, buf2 []byte, err error) {
-	return readElementTombstone(s.engine, buf, key, sub)
+	v, buf, err = readElementTombstone(s.engine, buf, key, sub)
+	if v.Time <= s.Watermark() {
+		v = event.Version{}
+	}
+	return v, buf, err
 }
 
 // ElementTombstone is Store.ElementTombstone on the snapshot.
 func (n *Snapshot) ElementTombstone(buf, key, sub []byte) (v event.Version, buf2 []byte, err error) {
-	return readElementTombstone(n.reader, buf, key, sub)
+	v, buf, err = readElementTombstone(n.reader, buf, key, sub)
+	if err != nil || v.IsZero() {
+		return v, buf, err
+	}
+	watermark, err := n.Watermark()
+	if v.Time <= watermark {
+		v = event.Version{}
+	}
+	return v, buf, err
 }
 
 func readElementTombstone(r engine.Reader, buf, key, sub []byte) (v event.Version, buf2 []byte, err error) {

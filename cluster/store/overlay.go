@@ -41,7 +41,7 @@ func (o *Overlay) Reset() {
 // Live reads what is applied at the moment of each call, under the rows of o if that isn't nil. A call reads one consistent state,
 // several calls do so only on the goroutine that applies. Close does nothing.
 func (s *Store) Live(o *Overlay) *Snapshot {
-	return &Snapshot{reader: overlaid{Reader: cached{s}, over: o}}
+	return &Snapshot{reader: overlaid{Reader: cached{s}, over: o}, live: s}
 }
 
 // overlaid is an engine's state under an overlay.

@@ -75,6 +75,8 @@ func (a *Apply) name(names []event.ClusterName) error {
 func (a *Apply) own(pos event.Position, o *event.OwnChange) (err error) {
 	a.key = appendOwnKey(a.key[:0], o.Kind, o.ID)
 	switch {
+	case o.Kind == event.OwnWatermark:
+		err = a.moveWatermark(pos, o)
 	case o.Kind == event.OwnRole:
 		if a.row, err = appendRoleRow(a.row[:0], pos, o); err == nil {
 			a.batch.Put(a.key, a.row)
@@ -170,11 +172,25 @@ func (a *Apply) remove(m *event.Mutation) {
 		a.index(m, 0)
 		a.bury(m)
 	}
-	a.entomb(m, m.Version)
+	a.entomb(m)
 }
 
-// entomb keeps the version of a key that was removed, if it is to be kept, else sees to it that no older one stays.
-func (a *Apply) entomb(m *event.Mutation, version event.Version) {
+// LeftVersion is the version of the tombstone of a key that a mutation removes: the latest of any of its registers' content. A removal of the whole key
+// is that itself, as its floor, unless an element was removed later still (KeyVersion). A removal that only writes the expiry of a key that is absent has
+// a version that is the expiry's.
+func LeftVersion(m *event.Mutation) event.Version {
+	switch {
+	case m.Op == event.OpExpire:
+		return m.Version
+	case !m.KeyVersion.IsZero():
+		return m.KeyVersion
+	}
+	return m.Floor
+}
+
+// entomb keeps the versions of a key that was removed, if they are to be kept, else sees to it that no older ones stay. The expiry is kept with them: what
+// is written elsewhere without knowing of the removal may bring the key back, and then it expires as it would have.
+func (a *Apply) entomb(m *event.Mutation) {
 	if !m.Tombstone && (m.Before.Exists || m.Prev.IsZero()) {
 		return
 	}
@@ -183,7 +199,7 @@ func (a *Apply) entomb(m *event.Mutation, version event.Version) {
 		a.batch.Delete(a.key)
 		return
 	}
-	left := event.Meta{Version: version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
+	left := event.Meta{Version: LeftVersion(m), Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}
 	a.row = appendMeta(a.row[:0], &left)
 	a.batch.Put(a.key, a.row)
 }

@@ -42,7 +42,7 @@ func (a *Apply) emptied(m *event.Mutation) {
 			a.bury(m)
 		}
 	}
-	a.entomb(m, m.KeyVersion)
+	a.entomb(m)
 }
 
 // elements writes and removes the rows of a mutation's elements. It says what is wrong with one that has no place in the rows.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/zankv/zankv/cdc/event"
@@ -11,6 +10,7 @@ import (
 // Snapshot is a store as it was at one moment. Its methods may be called from several goroutines at once; Close ends it.
 type Snapshot struct {
 	reader engine.Snapshot
+	live   *Store // if it isn't one moment's: see Store.Live
 }
 
 // Snapshot takes one. It costs little to take and, held long, disk space: close it.
@@ -163,17 +163,4 @@ func (s *Store) OwnAfter(kind event.OwnKind, after []byte, visit func(id, value 
 	return scan(s.engine, lower, prefixEnd(nil, prefix), func(key, value []byte) (bool, error) {
 		return visit(key[len(prefix):], value), nil
 	})
-}
-
-// Watermark is the time at or below which tombstones don't exist: the one row of kind OwnWatermark, with an empty id and 8 bytes
-// little-endian, ns. 0 while there is none.
-func (n *Snapshot) Watermark() (int64, error) {
-	row, ok, err := n.reader.Get(nil, appendOwnKey(nil, event.OwnWatermark, nil))
-	if err != nil || !ok {
-		return 0, err
-	}
-	if len(row) != 8 {
-		return 0, corruptf("watermark row: % x, want 8 bytes", row)
-	}
-	return int64(binary.LittleEndian.Uint64(row)), nil
 }

@@ -38,6 +38,8 @@ type State struct {
 	ConfState []byte
 	// Clusters are the cluster ids by number; those that have none are empty, as number 0.
 	Clusters event.Names
+	// Watermark is the time (ns) at or below which tombstones don't exist, 0 for none: see Watermark.
+	Watermark int64
 }
 
 // ClusterID is the id of the cluster with this number; ok is false if it has none.
@@ -139,6 +141,9 @@ func readState(r engine.Reader) (State, error) {
 		return s, nil
 	}
 	if err := decodeState(&s, row); err != nil {
+		return s, err
+	}
+	if s.Watermark, err = readWatermark(r); err != nil {
 		return s, err
 	}
 	prefix := []byte{famOwn, ownCluster}

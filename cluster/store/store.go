@@ -24,7 +24,9 @@ type Store struct {
 	moment atomic.Uint64
 	// sweep is how far Clean has come in the expiry index, for which job; of the goroutine that applies.
 	sweep struct{ job, at []byte }
-	queue cleanQueue // of the goroutine that applies
+	// Of the goroutine that applies, too.
+	queue      cleanQueue
+	reclaiming reclaiming
 }
 
 // Open reads a partition's own rows; a fresh engine is an empty store. The engine stays the caller's to close. cache may be
@@ -118,8 +120,8 @@ func (s *Store) Meta(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err e
 // clip bounds a key for an error text.
 func clip(key []byte) []byte { return key[:min(len(key), 128)] }
 
-// Tombstone reads the version, floor and expiry version of a deleted key, as a Meta of type none. Those at or below the
-// watermark are there, too, until they are reclaimed. Any goroutine.
+// Tombstone reads what is left of a deleted key, as a Meta of type none: version, floor, and the expiry with its version. One that is at or below the
+// watermark isn't there. Any goroutine.
 func (s *Store) Tombstone(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
 	buf = appendTombstoneKey(buf[:0], key)
 	n := len(buf)
@@ -132,6 +134,9 @@ func (s *Store) Tombstone(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, 
 	}
 	if err := decodeMeta(&m, buf[n:]); err != nil {
 		return m, buf, false, fmt.Errorf("tombstone of %q: %w", clip(key), err)
+	}
+	if under(&m, s.Watermark()) {
+		return event.Meta{}, buf, false, nil
 	}
 	return m, buf, true, nil
 }
