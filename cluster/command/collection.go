@@ -34,8 +34,8 @@ func (c *Context) lookType(key []byte, t event.Type) (r *row, ok bool, err error
 // next call on the view. An absent element's Version is still its Prev.
 func (c *Context) element(key []byte, r *row, sub []byte) (e Element, ok bool, err error) {
 	if !r.live {
-		// Nothing is in this life of the key, but a tombstone may be there.
-		if !c.Replicates {
+		// Nothing is in this life of the key, but a tombstone may be there. It is of no account to a write of the whole key.
+		if !c.Replicates || c.over(r) {
 			return Element{}, false, nil
 		}
 		absent := event.Meta{Type: r.Type}
@@ -57,9 +57,9 @@ func (c *Context) change(op event.Op, key []byte, r *row) *event.Mutation {
 		m.ExpireAt, m.ExpiryVersion = r.ExpireAt, r.ExpiryVersion
 		return m
 	}
-	m.Generation = NewGeneration
-	if r.stored { // expired: the new key has no expiry, and whoever folds this must learn so
-		m.ExpiryVersion = Assigned
+	m.Generation, m.ExpiryVersion = NewGeneration, c.clearedExpiry(r)
+	if c.over(r) {
+		m.Whole, m.Floor = true, Assigned
 	}
 	return m
 }
@@ -83,7 +83,7 @@ func (c *Context) emitChange(m *event.Mutation) {
 	}
 	if m.Op.Removes() {
 		m.Tombstone = c.Replicates && m.Count == 0
-		m.ElementTombstones = c.Replicates && m.Op == event.OpHDel
+		m.ElementTombstones = c.Replicates && (m.Op == event.OpHDel || c.MemberTombstones && m.Op.ElementType() != event.TypeList)
 	}
 	c.Tx.Emit(m)
 	clear(m.Elements)

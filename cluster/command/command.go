@@ -16,13 +16,25 @@
 //	OpSet       SET, SETEX, PSETEX, SETNX, GETSET, MSET, MSETNX, setifeq. Floor is Assigned. So is ExpiryVersion, except with
 //	            KEEPTTL on a present key: ExpireAt and ExpiryVersion are then the old ones.
 //	OpValue     APPEND, SETRANGE, INCR and its kin, with the whole resulting value. Floor stays what it was, also when the key
-//	            is made by it: they aren't whole-key writes. ExpireAt and ExpiryVersion of a present key stay; on an expired
-//	            one the old expiry is cleared, so ExpiryVersion is Assigned; on one without a row it is zero: nobody set one.
+//	            is made by it: they aren't whole-key writes. ExpireAt and ExpiryVersion of a present key stay; those of one that is made by
+//	            it stand at "Keys made anew".
 //	OpDel       DEL, UNLINK, GETDEL, delifeq, EXPIRE with a time that has passed, FLUSHDB in a namespace that replicates.
 //	OpExpireAt  EXPIRE and its kin, GETEX with a time. Prev is the version of the expiry register. Value is empty;
 //	OpPersist   PERSIST, GETEX PERSIST.        Before.Version and Before.Value are the row's, for who applies it without reading.
-//	OpExpire    Context.Expire, and FLUSHDB for rows that have expired.
+//	OpExpire    Context.Expire.
 //	OpRange     FLUSHDB elsewhere, with Count and Before.Expiring.
+//
+// # Keys made anew
+//
+// A write that isn't of a whole key may make one where a row or a tombstone is, or nothing. Other clusters that replay it may have another state of that
+// key, and are to come to the same one:
+//
+//   - An expired key, or the tombstone of one, in a namespace that replicates: an op on elements is a write of the whole key there (Whole, its elements without
+//     Prev). Else a cluster in which the old content hasn't expired yet would go on with it. A string's value is whole by itself.
+//   - What is left of an expiry, be it an expired row's or a tombstone's (a key whose last element went may still have had one): it is cleared by the write, so
+//     that ExpiryVersion is Assigned. A tombstone without one hands its ExpiryVersion on: an older EXPIRE must not come back.
+//   - Nothing: ExpiryVersion is the watermark, and nobody's. That says to another cluster, in which such a key may have expired but not been removed
+//     yet, up to when everything of it was known where the key was made (package conflict). Elsewhere than in a namespace that replicates it is zero.
 //
 // # Invariants
 //
@@ -121,6 +133,10 @@ type Context struct {
 	Reply  *Reply
 	// Replicates says that the namespace keeps tombstones: deletes ask for one, and FLUSHDB is evaluated into deletes.
 	Replicates bool
+	// MemberTombstones: in such a namespace removed members of sets and sorted sets leave tombstones as removed fields do (conflict_policy element).
+	MemberTombstones bool
+	// Watermark is the time (ns) at or below which tombstones don't exist, 0 for none. The view shows none of those.
+	Watermark int64
 	// Resume is where a command that works in pages goes on: nil at first, then the More of the call before.
 	Resume []byte
 	// Limits are the node's; nil for DefaultLimits.

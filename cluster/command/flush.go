@@ -88,10 +88,8 @@ func (c *Context) flushKey(key []byte) error {
 	r, err := c.look(key)
 	switch {
 	case err != nil || !r.stored:
-	case r.live:
+	default: // an expired one, too: it might be prolonged yet from elsewhere
 		c.emitDel(key, r)
-	default:
-		c.emitExpired(key, r)
 	}
 	return err
 }

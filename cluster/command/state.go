@@ -73,16 +73,31 @@ func (c *Context) emitValue(key, value []byte, r *row) {
 	}
 	m := c.mutation(event.OpValue, key, r, r.Version)
 	m.Value = value
-	switch {
-	case r.live:
+	if r.live {
 		m.ExpireAt, m.ExpiryVersion = r.ExpireAt, r.ExpiryVersion
-	case r.stored: // expired: the new key has no expiry, and whoever folds this must learn so
-		m.ExpiryVersion = Assigned
+	} else {
+		m.ExpiryVersion = c.clearedExpiry(r)
 	}
 	c.Tx.Emit(m)
 }
 
-// emitDel removes a live key.
+// clearedExpiry is the version of the expiry of a key that is made where r shows none alive. It has none then, and whoever folds this must learn
+// so if there was one.
+func (c *Context) clearedExpiry(r *row) event.Version {
+	switch v := r.ExpiryVersion; {
+	case r.ExpireAt != 0:
+		return Assigned
+	case v.Cluster != 0:
+		return v
+	default:
+		return event.Version{Time: max(v.Time, c.Watermark)}
+	}
+}
+
+// over says whether what r shows has expired, a row or a tombstone, and other clusters may not see it so yet: a write of it must take all of it away.
+func (c *Context) over(r *row) bool { return c.Replicates && !r.live && r.Expired(c.Now) }
+
+// emitDel removes a key, as a write.
 func (c *Context) emitDel(key []byte, r *row) {
 	m := c.mutation(event.OpDel, key, r, r.Version)
 	m.Type = r.Type
@@ -91,11 +106,18 @@ func (c *Context) emitDel(key []byte, r *row) {
 	c.Tx.Emit(m)
 }
 
-// emitExpired removes a key that has expired: no write by anybody, so its version stays.
+// emitExpired removes a key that has expired: no write by anybody, so its version stays. Its versions are kept where something may still come that was
+// written elsewhere before them. A string has no floor but its version then.
 func (c *Context) emitExpired(key []byte, r *row) {
 	m := c.mutation(event.OpExpire, key, r, r.Version)
 	m.Type, m.Version = r.Type, r.Version
 	m.ExpiryVersion = r.ExpiryVersion
+	if c.Replicates && max(r.Version.Time, r.Floor.Time, r.ExpiryVersion.Time) > c.Watermark {
+		m.Tombstone, m.ExpireAt = true, r.ExpireAt
+		if r.Type == event.TypeString {
+			m.Floor = r.Version
+		}
+	}
 	c.Tx.Emit(m)
 }
 
@@ -108,7 +130,11 @@ func (c *Context) emitExpiry(key []byte, r *row, expireAt int64) {
 	if expireAt == 0 {
 		op = event.OpPersist
 	}
-	m := c.mutation(op, key, r, r.ExpiryVersion)
+	prev := r.ExpiryVersion
+	if prev.Cluster == 0 { // see clearedExpiry: that there was none
+		prev = event.Version{}
+	}
+	m := c.mutation(op, key, r, prev)
 	m.Type, m.Generation, m.Count = r.Type, r.Generation, r.Count
 	m.ExpireAt, m.ExpiryVersion = expireAt, Assigned
 	m.Before.Version, m.Before.Value = r.Version, r.Value
@@ -116,7 +142,8 @@ func (c *Context) emitExpiry(key []byte, r *row, expireAt int64) {
 }
 
 // Expire emits the removal of key if it has expired at Now, and says whether it had. It is how the leader turns what the
-// expiry index names into events; Args, Spec and Reply aren't used.
+// expiry index names into events; Args, Spec and Reply aren't used. In a namespace that replicates Now is earlier than the present: as long as an EXPIRE may
+// come that was given to the key elsewhere in its lifetime, its content has to be there for it.
 func (c *Context) Expire(key []byte) (bool, error) {
 	r, err := c.look(key)
 	if err != nil || !r.stored || r.live {

@@ -14,7 +14,7 @@ import (
 )
 
 // TestStories runs testdata: each line of a "do" is a command; what it replied and emitted follows. "now" sets the clock
-// (ms), "replicates" the namespace, "row" puts a row of another type, "expire" does what the leader does with a key from the expiry index, "reset"
+// (ms), "replicates" the namespace, "watermark" its watermark, "row" puts a row of another type, "expire" does what the leader does with a key from the expiry index, "reset"
 // starts again.
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -42,7 +42,9 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 	case "reset":
 		*s = *newStory(t)
 	case "replicates":
-		s.e.Replicates = true
+		s.e.Replicates, s.e.MemberTombstones = true, d.HasArg("members")
+	case "watermark":
+		d.ScanArgs(t, "ns", &s.e.Watermark)
 	case "row":
 		var key string
 		d.ScanArgs(t, "key", &key)
@@ -78,7 +80,7 @@ func (s *story) expire(t *testing.T, out *strings.Builder, d *datadriven.TestDat
 	var key string
 	d.ScanArgs(t, "key", &key)
 	s.e.Store.Emitted = nil
-	c := command.Context{Now: s.now, View: s.e.Store, Tx: s.e.Store}
+	c := command.Context{Now: s.now, View: s.e.Store, Tx: s.e.Store, Replicates: s.e.Replicates, Watermark: s.e.Watermark}
 	removed, err := c.Expire([]byte(key))
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +91,10 @@ func (s *story) expire(t *testing.T, out *strings.Builder, d *datadriven.TestDat
 	}
 }
 
-var opNames = map[event.Op]string{event.OpSet: "set", event.OpValue: "value", event.OpDel: "del", event.OpExpire: "expire",
-	event.OpExpireAt: "expireat", event.OpPersist: "persist", event.OpRange: "range"}
-
 // describe shows what a mutation says, less what is zero.
 func describe(m *event.Mutation) string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s %q", opNames[m.Op], command.TypeName(m.Type), m.Key)
+	fmt.Fprintf(&b, "%s %s %q", m.Op, command.TypeName(m.Type), m.Key)
 	if m.Value != nil {
 		fmt.Fprintf(&b, " = %q", m.Value)
 	}
@@ -106,8 +105,17 @@ func describe(m *event.Mutation) string {
 	if m.Generation != 0 || m.Count != 0 {
 		fmt.Fprintf(&b, " generation %d count %d", m.Generation, m.Count)
 	}
+	if m.Whole {
+		b.WriteString(" whole")
+	}
+	for i := range m.Elements {
+		fmt.Fprintf(&b, " %q was %d", m.Elements[i].Sub, m.Elements[i].Prev.Time)
+	}
 	if m.Tombstone {
 		b.WriteString(" tombstone")
+	}
+	if m.ElementTombstones {
+		b.WriteString(" tombstones")
 	}
 	if m.Before.Exists {
 		fmt.Fprintf(&b, " before %s expires %d generation %d", command.TypeName(m.Before.Type), m.Before.ExpireAt, m.Before.Generation)

@@ -215,7 +215,8 @@ func (r *Replica) evaluate(l *lane, req *command.Request, b *batch) (*command.Co
 func (r *Replica) prepare(spec *command.Spec, args [][]byte, reply *command.Reply, b *batch) *command.Context {
 	c := &r.ctx
 	c.Spec, c.Args, c.Reply = spec, args, reply
-	c.Now, c.Random, c.Replicates = b.ev.Wall, rand.Uint64(), r.replicates
+	c.Now, c.Random = b.ev.Wall, rand.Uint64()
+	r.replication(c)
 	c.View, c.Tx = &r.view, nil
 	if b.whole {
 		c.View = &r.whole
@@ -413,9 +414,8 @@ func (r *Replica) expireBatch(now time.Time) error {
 	}
 	r.takeBackOffer()
 	defer r.offerBatch()
-	wall := now.UnixMilli()
 	r.expired = r.expired[:0]
-	err := r.store.Expired(wall, expireLimit, func(key []byte, _ int64) bool {
+	err := r.store.Expired(r.over(now.UnixMilli()), expireLimit, func(key []byte, _ int64) bool {
 		r.expired = append(r.expired, append([]byte(nil), key...))
 		return true
 	})
@@ -440,7 +440,8 @@ func (r *Replica) expireKey(key []byte) error {
 	b := r.openBatch()
 	r.tx.command, r.tx.group = "", r.nextGroup
 	c := &r.ctx
-	c.Now, c.View, c.Tx, c.Replicates = b.ev.Wall, &r.view, &r.tx, r.replicates
+	c.Now, c.View, c.Tx = r.over(b.ev.Wall), &r.view, &r.tx
+	r.replication(c)
 	emitted, err := c.Expire(key)
 	if emitted {
 		r.nextGroup++

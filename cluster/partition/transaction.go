@@ -228,7 +228,8 @@ var del = command.Lookup([]byte("del"))
 func (t *wholeTx) removeOwn() error {
 	c := &t.ctx
 	b := t.r.open
-	c.Spec, c.View, c.Tx, c.Now, c.Replicates = del, t.view, t.batchTx, b.ev.Wall, t.r.replicates
+	c.Spec, c.View, c.Tx, c.Now = del, t.view, t.batchTx, b.ev.Wall
+	t.r.replication(c)
 	c.Reply = &command.Reply{}
 	for _, key := range slices.Clone(t.view.ownKeys(nil)) {
 		c.Args = [][]byte{[]byte(del.Name), key}

@@ -131,7 +131,7 @@ func (s *Store) foldElements(m *event.Mutation) {
 	if m.Count == 0 {
 		s.drop(key)
 		if m.Tombstone {
-			s.tombs[key] = event.Meta{Version: m.KeyVersion, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
+			s.tombs[key] = event.Meta{Version: m.KeyVersion, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}
 		}
 		return
 	}

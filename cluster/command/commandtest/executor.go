@@ -18,6 +18,9 @@ type Executor struct {
 	Now        func() int64
 	RESP3      bool
 	Replicates bool
+	// MemberTombstones and Watermark are the Context's.
+	MemberTombstones bool
+	Watermark        int64
 
 	random  uint64
 	cursors map[uint64][]byte
@@ -54,7 +57,7 @@ func (e *Executor) run(r *command.Reply, spec *command.Spec, args [][]byte) {
 	e.random++
 	c.Spec, c.Args, c.Now, c.View, c.Tx = spec, args, e.Now(), e.Store, nil
 	c.Random, c.Reply, c.Replicates, c.Resume = e.random*0x9E3779B97F4A7C15, r, e.Replicates, nil
-	c.SinglePartition = true
+	c.SinglePartition, c.MemberTombstones, c.Watermark = true, e.MemberTombstones, e.Watermark
 	if spec.Flags&command.Write != 0 {
 		c.Tx = e.Store
 	}

@@ -138,13 +138,11 @@ func (s *Store) fold(m *event.Mutation) {
 	case m.Op == event.OpSet, m.Op == event.OpValue:
 		delete(s.elements, key)
 		s.Put(key, event.Meta{Type: event.TypeString, Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion, Value: m.Value})
-	case m.Op == event.OpDel:
+	case m.Op == event.OpDel, m.Op == event.OpExpire:
 		s.drop(key)
 		if m.Tombstone {
-			s.tombs[key] = event.Meta{Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
+			s.tombs[key] = event.Meta{Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}
 		}
-	case m.Op == event.OpExpire:
-		s.drop(key)
 	case m.Op == event.OpExpireAt, m.Op == event.OpPersist:
 		row.ExpireAt, row.ExpiryVersion = m.ExpireAt, m.ExpiryVersion
 		s.Put(key, row)
@@ -195,7 +193,9 @@ func (s *Store) check(m *event.Mutation) {
 	}
 	before := event.Before{Exists: stored, Type: row.Type, ExpireAt: row.ExpireAt, Generation: row.Generation}
 	if m.Op == event.OpExpireAt || m.Op == event.OpPersist {
-		prev = known.ExpiryVersion
+		if prev = known.ExpiryVersion; prev.Cluster == 0 {
+			prev = event.Version{}
+		}
 		before.Version, before.Value = row.Version, row.Value
 	}
 	if m.Prev != prev {
@@ -207,6 +207,9 @@ func (s *Store) check(m *event.Mutation) {
 	floor := known.Floor
 	if m.Op == event.OpSet || m.Op == event.OpDel || m.Whole {
 		floor = command.Assigned
+	}
+	if m.Op == event.OpExpire && m.Tombstone && row.Type == event.TypeString {
+		floor = row.Version
 	}
 	if m.Floor != floor {
 		fail("floor", m.Floor, floor)
