@@ -46,14 +46,19 @@ type RowReader struct {
 	// The collection that is being read: its meta row and key are where the iterator stands.
 	inside bool
 	begun  bool // a mutation of it was made
+	given  bool // the key that meta stands on was made to its end
 	m      event.Meta
 	count  uint64
 	prefix []byte // of its elements' rows
+
+	graves *graves // of FullRows
 
 	rows  []event.Mutation
 	parts []event.Element
 	arena []byte
 	size  int
+	// visited is how many rows Next has looked at, roughly.
+	visited int
 }
 
 const (
@@ -61,7 +66,7 @@ const (
 	rowsBytes = 256 << 10
 	// rowBytes and partBytes are counted for what a mutation and an element take besides keys and values, in memory more than in the log.
 	rowBytes, partBytes = 64, 48
-	// visitedAtOnce is how many keys a Next looks at: if all of them have expired, it comes back without any.
+	// visitedAtOnce is how many keys and tombstones a Next looks at: if all of them are left out, it comes back without any.
 	visitedAtOnce = 1 << 16
 	// arenaKept bounds what is kept from one Next for the next after a large value.
 	arenaKept = 1 << 20
@@ -84,6 +89,25 @@ func (n *Snapshot) Rows(afterKey []byte) (*RowReader, error) {
 	return &RowReader{state: state, reader: n.reader, meta: it, limit: rowsBytes}, nil
 }
 
+// FullRows is Rows for who goes on from the state as its source itself does: nothing that may decide a later change is left out. Keys that have
+// expired are there, as long as their rows are. Of what was deleted come the tombstones above the watermark, in the order of keys with the others:
+//
+//   - A deleted key is one OpDel: Version, Floor, ExpireAt and ExpiryVersion are its tombstone's.
+//   - Deleted elements follow the rows of their key, as ops that remove elements of its type; of a deleted key, as OpHDel. Version, KeyVersion,
+//     Floor, ExpireAt, ExpiryVersion, Generation and Count are the key's, as in its other rows, and an element's Prev is the version of
+//     its tombstone. Those at or below the floor are left out, and those of a type that keeps none.
+func (n *Snapshot) FullRows(afterKey []byte) (*RowReader, error) {
+	r, err := n.Rows(afterKey)
+	if err != nil {
+		return nil, err
+	}
+	if r.graves, err = n.openGraves(afterKey); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
 // State is that of the snapshot.
 func (r *RowReader) State() State { return r.state }
 
@@ -93,10 +117,13 @@ func (r *RowReader) Close() {
 	if r.elements != nil {
 		r.elements.Close()
 	}
+	if r.graves != nil {
+		r.graves.it.Close()
+	}
 }
 
 // Next gives the next mutations: about 256 KiB of them, at most twice that, or one that is larger. They belong to the reader and are valid until the next
-// call. None, without an error, means that only expired keys were found so far. io.EOF: all were given.
+// call. None, without an error, means that only what is left out was found so far. io.EOF: all were given.
 func (r *RowReader) Next() ([]event.Mutation, error) {
 	clear(r.rows)
 	clear(r.parts)
@@ -104,7 +131,7 @@ func (r *RowReader) Next() ([]event.Mutation, error) {
 	if cap(r.arena) > arenaKept {
 		r.arena = nil
 	}
-	for visited := 0; r.size < r.limit && visited < visitedAtOnce; visited++ {
+	for r.visited = 0; r.size < r.limit && r.visited < visitedAtOnce; r.visited++ {
 		more, err := r.nextKey()
 		if err != nil {
 			return nil, err
@@ -126,6 +153,9 @@ func (r *RowReader) last() ([]event.Mutation, error) {
 	if err := r.meta.Err(); err != nil {
 		return nil, iterateError([]byte{famMeta}, err)
 	}
+	if r.graves != nil && r.graves.it.Err() != nil {
+		return nil, iterateError([]byte{famTombstone}, r.graves.it.Err())
+	}
 	if len(r.rows) == 0 {
 		return nil, io.EOF
 	}
@@ -134,25 +164,29 @@ func (r *RowReader) last() ([]event.Mutation, error) {
 
 func (r *RowReader) key() []byte { return r.meta.Key()[1:] }
 
-// nextKey goes to the next key, unless the one at hand isn't read to its end; false: there is none. A string it takes at once.
+// nextKey goes to the next key, unless the one at hand isn't read to its end; false: there is none. A string, and what is of tombstones, it takes at once.
 func (r *RowReader) nextKey() (more bool, err error) {
-	switch {
-	case r.inside:
+	if r.inside {
 		return true, nil
-	case !r.started:
-		r.started = true
-		more = r.meta.First()
-	case r.meta.Valid():
-		more = r.meta.Next()
+	}
+	if r.graves != nil && r.given {
+		if took, err := r.elementGraves(); took || err != nil {
+			return true, err
+		}
+	}
+	more = r.advance()
+	if r.graves != nil && r.graves.before(r.meta) {
+		return true, r.dead()
 	}
 	if !more {
 		return false, nil
 	}
+	r.given = true
 	if err := decodeMeta(&r.m, r.meta.Value()); err != nil {
 		return false, fmt.Errorf("key %q: %w", clip(r.key()), err)
 	}
 	switch {
-	case r.m.Expired(r.state.Wall):
+	case r.graves == nil && r.m.Expired(r.state.Wall):
 	case r.m.Type == event.TypeString:
 		r.add(event.Mutation{Op: event.OpSet})
 	default:
@@ -162,10 +196,25 @@ func (r *RowReader) nextKey() (more bool, err error) {
 	return true, nil
 }
 
+// advance brings the iterator to a key that wasn't made yet.
+func (r *RowReader) advance() (more bool) {
+	switch {
+	case !r.started:
+		r.started = true
+		return r.meta.First()
+	case r.given && r.meta.Valid():
+		r.given = false
+		return r.meta.Next()
+	}
+	return r.meta.Valid()
+}
+
 // add takes a mutation of the key at hand into the rows; what it says of elements is filled in.
-func (r *RowReader) add(m event.Mutation) {
-	m.Type, m.Key, m.Value = r.m.Type, r.hold(r.key()), r.hold(r.m.Value)
-	m.Version, m.Floor, m.ExpireAt, m.ExpiryVersion = r.m.Version, r.m.Floor, r.m.ExpireAt, r.m.ExpiryVersion
+func (r *RowReader) add(m event.Mutation) { r.addHead(m, r.key(), &r.m) }
+
+func (r *RowReader) addHead(m event.Mutation, key []byte, of *event.Meta) {
+	m.Type, m.Key, m.Value = of.Type, r.hold(key), r.hold(of.Value)
+	m.Version, m.Floor, m.ExpireAt, m.ExpiryVersion = of.Version, of.Floor, of.ExpireAt, of.ExpiryVersion
 	r.rows = append(r.rows, m)
 	r.size += rowBytes + len(m.Key) + len(m.Value)
 }
