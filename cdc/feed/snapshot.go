@@ -41,7 +41,7 @@ func openState(src Source, req *feedpb.SnapshotRequest) (StateReader, error) {
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, "feed: this server has no snapshots")
 	}
-	reader, err := from.OpenState(req.AfterKey)
+	reader, err := from.OpenState(req.AfterKey, req.Tombstones)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +72,7 @@ func (s *snapshot) serve(cluster string) error {
 	base := &feedpb.SnapshotBase{
 		Cluster: cluster, Namespace: s.req.Namespace, Partition: s.req.Partition, Position: toPB(s.cut.LastEvent), Chain: s.cut.Chain[:],
 		Applied: toPB(s.cut.Applied), Names: s.cut.Names, WallMs: s.cut.Wall, Time: s.cut.Time, Keys: s.cut.Keys,
+		Horizons: s.cut.Horizons, Tombstones: s.req.Tombstones,
 	}
 	s.digest = s.cut.Chain
 	if err := s.send(&feedpb.SnapshotResponse{Body: &feedpb.SnapshotResponse_Base{Base: base}}); err != nil {

@@ -25,6 +25,9 @@ type SnapshotConfig struct {
 	AtLeast event.Position
 	// AfterKey leaves out all keys up to it: for who has their rows of an earlier snapshot, and can do with another position for the rest.
 	AfterKey []byte
+	// Tombstones adds what was deleted, and keys that have expired, as store.Snapshot's FullRows gives them: for who goes on from the state as its source
+	// does. A server that doesn't know of them is passed over.
+	Tombstones bool
 	// GiveUp is how long OpenSnapshot looks for a replica that serves; 0 is for ever.
 	GiveUp time.Duration
 	// Silence is how long the stream may be without a message before it is given up; 0 means 15 s. A server that has nothing to
@@ -55,6 +58,8 @@ type SnapshotBase struct {
 	Time int64
 	// Keys is about how many keys there are: expired ones, and those up to AfterKey, are counted.
 	Keys uint64
+	// Horizons are up to which time (ns) the state has everything that a cluster made, by cluster id, where that is known.
+	Horizons map[string]int64
 	// Replica is the address that serves.
 	Replica string
 }
@@ -126,7 +131,7 @@ func (r *SnapshotReader) connect() error {
 	if err != nil {
 		return err
 	}
-	req := &feedpb.SnapshotRequest{Namespace: r.cfg.Namespace, Partition: r.cfg.Partition, AfterKey: r.cfg.AfterKey, AtLeast: toPB(r.cfg.AtLeast)}
+	req := &feedpb.SnapshotRequest{Namespace: r.cfg.Namespace, Partition: r.cfg.Partition, AfterKey: r.cfg.AfterKey, AtLeast: toPB(r.cfg.AtLeast), Tombstones: r.cfg.Tombstones}
 	r.conn, err = connect(&r.search, address, r.cfg.Silence, func(ctx context.Context, c feedpb.FeedClient) (grpc.ServerStreamingClient[feedpb.SnapshotResponse], error) {
 		return c.Snapshot(ctx, req)
 	})
@@ -150,13 +155,16 @@ func (r *SnapshotReader) begin(b *feedpb.SnapshotBase) error {
 	}
 	r.base = SnapshotBase{
 		Cluster: b.Cluster, Namespace: b.Namespace, Partition: b.Partition, Position: fromPB(b.Position), Applied: fromPB(b.Applied),
-		Names: b.Names, Wall: b.WallMs, Time: b.Time, Keys: b.Keys, Replica: r.conn.address,
+		Names: b.Names, Wall: b.WallMs, Time: b.Time, Keys: b.Keys, Horizons: b.Horizons, Replica: r.conn.address,
 	}
 	if copy(r.base.Chain[:], b.Chain) != len(r.base.Chain) {
 		return fmt.Errorf("feed %s: the snapshot begins with a chain of %d bytes, want %d", r.search.name(), len(b.Chain), len(r.base.Chain))
 	}
 	if r.base.Applied.Index < r.cfg.AtLeast.Index {
 		return ahead(r.search.name(), r.cfg.AtLeast, r.base.Applied.Index)
+	}
+	if r.cfg.Tombstones && !b.Tombstones {
+		return fmt.Errorf("feed %s: %s runs an older program, whose snapshots have no tombstones", r.search.name(), r.conn.address)
 	}
 	r.digest = r.base.Chain
 	return nil

@@ -137,6 +137,49 @@ func TestSnapshotAfterAKey(t *testing.T) {
 	}
 }
 
+// Wanted, tombstones and what has expired are among the rows, and the base says up to when the state has what each cluster made. A server that doesn't know
+// of tombstones isn't taken for one that has none.
+func TestSnapshotWithTombstones(t *testing.T) {
+	h := feedtest.NewHistory()
+	for _, key := range []string{"a", "b", "c"} {
+		h.Set(2, key, key)
+	}
+	gone := event.Version{Time: 77, Cluster: 1}
+	h.Append(2, &event.Event{Time: 77, Wall: 9, Term: 2, Mutations: []event.Mutation{
+		{Op: event.OpDel, Type: event.TypeString, Key: []byte("b"), Version: gone, Floor: gone, ExpiryVersion: gone, Before: event.Before{Exists: true, Type: event.TypeString}},
+	}})
+	c := feedtest.NewCell(t, h, 1)
+	for _, wanted := range []bool{false, true} {
+		r := openSnapshot(t, c, func(cfg *feed.SnapshotConfig) { cfg.Tombstones = wanted })
+		got := ""
+		for {
+			ev, _, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range ev.Mutations {
+				got += fmt.Sprintf("%s %s %v ", ev.Mutations[i].Op, ev.Mutations[i].Key, ev.Mutations[i].Floor == gone)
+			}
+		}
+		if want := map[bool]string{false: "set a false set c false ", true: "set a false del b true set c false "}[wanted]; got != want {
+			t.Errorf("tombstones wanted: %v: %s, want %s", wanted, got, want)
+		}
+		if b := r.Base(); len(b.Horizons) != 1 || b.Horizons["dc-a"] != b.Time || b.Time == 0 {
+			t.Errorf("horizons %v at time %d", b.Horizons, b.Time)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r, err := feed.OpenSnapshot(ctx, feed.SnapshotConfig{Nodes: []string{serveSnapshot(t, recordSnapshot(t, c))}, Namespace: "default", Partition: 3, Tombstones: true, GiveUp: time.Millisecond})
+	if err == nil {
+		r.Close()
+		t.Fatal("a server without tombstones was taken")
+	}
+}
+
 // No replica gives a state from before what the reader has; one that comes to have it does.
 func TestSnapshotAtLeast(t *testing.T) {
 	h := feedtest.NewHistory()
@@ -319,8 +362,8 @@ type watchedState struct {
 	wrap func(feed.StateReader) feed.StateReader
 }
 
-func (w *watchedState) OpenState(afterKey []byte) (feed.StateReader, error) {
-	r, err := w.Replica.OpenState(afterKey)
+func (w *watchedState) OpenState(afterKey []byte, tombstones bool) (feed.StateReader, error) {
+	r, err := w.Replica.OpenState(afterKey, tombstones)
 	if err != nil {
 		return nil, err
 	}

@@ -44,9 +44,9 @@ type Source interface {
 
 // StateSource is a Source whose state can be read as a whole.
 type StateSource interface {
-	// OpenState reads the rows of the keys above afterKey, as they are now. It doesn't wait for anybody, and holds up nobody. The caller
-	// closes the reader.
-	OpenState(afterKey []byte) (StateReader, error)
+	// OpenState reads the rows of the keys above afterKey, as they are now; with tombstones also those of what was deleted, and keys that have expired, as
+	// store.Snapshot's FullRows gives them. It doesn't wait for anybody, and holds up nobody. The caller closes the reader.
+	OpenState(afterKey []byte, tombstones bool) (StateReader, error)
 }
 
 // StateReader reads a state as it was at one moment. It is for one goroutine, but Close may be called from any.
@@ -68,6 +68,8 @@ type Cut struct {
 	Wall      int64          // the partition's wall clock there, ms since 1970: what had expired by then isn't among the rows
 	Time      int64          // the partition's hybrid clock there, ns since 1970
 	Keys      uint64         // all keys there
+	// Horizons are up to which time (ns) the state has what each cluster made, by cluster id: store.Snapshot's. The caller doesn't change them.
+	Horizons map[string]int64
 }
 
 // ConsumerSource is a Source that keeps its log for consumers that are registered.

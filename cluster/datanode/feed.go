@@ -128,8 +128,8 @@ func (s source) WaitApplied(ctx context.Context, above uint64) (uint64, error) {
 }
 
 // OpenState implements feed.StateSource.
-func (s source) OpenState(afterKey []byte) (feed.StateReader, error) {
-	r, err := s.Replica.OpenState(afterKey)
+func (s source) OpenState(afterKey []byte, full bool) (feed.StateReader, error) {
+	r, err := s.Replica.OpenState(afterKey, full)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +144,7 @@ func (r stateReader) Cut() feed.Cut {
 	s := r.State()
 	return feed.Cut{
 		Applied: s.Applied, LastEvent: s.LastEvent, Chain: s.Chain, Names: s.Clusters, Wall: s.Wall, Time: s.Clock, Keys: uint64(max(s.Keys, 0)),
+		Horizons: r.Horizons(),
 	}
 }
 

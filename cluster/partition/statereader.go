@@ -14,6 +14,7 @@ import (
 type StateReader struct {
 	replica *Replica
 	state   store.State
+	reach   map[string]int64
 
 	mu   sync.Mutex // held while rows are read: whoever closes waits for one Next
 	snap *store.Snapshot
@@ -55,26 +56,46 @@ func (s *stateReaders) end() {
 	}
 }
 
-// OpenState reads the rows of the keys above afterKey, as they are now: rows, position and chain are of one engine snapshot.
-func (r *Replica) OpenState(afterKey []byte) (*StateReader, error) {
+// OpenState reads the rows of the keys above afterKey, as they are now: rows, position and chain are of one engine snapshot. full adds what store.Snapshot's
+// FullRows has more than Rows.
+func (r *Replica) OpenState(afterKey []byte, full bool) (*StateReader, error) {
 	r.state.RLock()
 	defer r.state.RUnlock()
 	if r.store == nil {
 		return nil, ErrClosed
 	}
 	snap := r.store.Snapshot()
-	rows, err := snap.Rows(afterKey)
+	s, err := openRows(snap, afterKey, full)
 	if err != nil {
 		snap.Close()
 		return nil, fmt.Errorf("partition %s: %w", r.name, err)
 	}
-	s := &StateReader{replica: r, state: rows.State(), snap: snap, rows: rows}
+	s.replica = r
 	r.readers.add(s)
 	return s, nil
 }
 
+func openRows(snap *store.Snapshot, afterKey []byte, full bool) (*StateReader, error) {
+	open := snap.Rows
+	if full {
+		open = snap.FullRows
+	}
+	reach, err := snap.Horizons()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := open(afterKey)
+	if err != nil {
+		return nil, err
+	}
+	return &StateReader{state: rows.State(), reach: reach, snap: snap, rows: rows}, nil
+}
+
 // State is the one that is read.
 func (s *StateReader) State() store.State { return s.state }
+
+// Horizons are the state's: store.Snapshot's. The caller doesn't change them.
+func (s *StateReader) Horizons() map[string]int64 { return s.reach }
 
 // Next is store.RowReader's. It fails when the reader was closed, be it by the replica.
 func (s *StateReader) Next() ([]event.Mutation, error) {

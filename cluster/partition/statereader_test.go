@@ -143,7 +143,7 @@ func TestStateIsOfOnePosition(t *testing.T) {
 	last := uint64(0)
 	for range 25 {
 		eventually(t, "more was written", func() bool { return m.replica.Applied() > last+20 })
-		s, err := m.replica.OpenState(nil)
+		s, err := m.replica.OpenState(nil, false)
 		must(t, err)
 		fold, versions, err := readState(s)
 		s.Close()
@@ -158,7 +158,7 @@ func TestStateIsOfOnePosition(t *testing.T) {
 	}
 	stop.Store(true)
 	writers.Wait()
-	s, err := m.replica.OpenState(nil)
+	s, err := m.replica.OpenState(nil, false)
 	must(t, err)
 	defer s.Close()
 	if now, _ := m.replica.State(); s.State().Applied != now.Applied || s.State().Chain != now.Chain || s.State().LastEvent != now.LastEvent {
@@ -173,7 +173,7 @@ func TestStateIsReplaced(t *testing.T) {
 	m := c.behind(seeded(t))
 	var open []*StateReader
 	for range 3 {
-		s, err := m.replica.OpenState(nil)
+		s, err := m.replica.OpenState(nil, false)
 		must(t, err)
 		open = append(open, s)
 	}
@@ -193,7 +193,7 @@ func TestStateIsReplaced(t *testing.T) {
 	if _, err := open[2].Next(); !errors.Is(err, errStateClosed) {
 		t.Errorf("closed before: %v, want errStateClosed", err)
 	}
-	s, err := m.replica.OpenState(nil)
+	s, err := m.replica.OpenState(nil, false)
 	must(t, err)
 	fold, _, err := readState(s)
 	must(t, err)
@@ -222,7 +222,7 @@ func TestStateIsReplacedAtAnyMoment(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for !stop.Load() {
-				s, err := m.replica.OpenState(nil)
+				s, err := m.replica.OpenState(nil, false)
 				if err != nil {
 					t.Error(err)
 					return

@@ -184,19 +184,24 @@ func decodeIdentity(row []byte) (id Identity, err error) {
 	return id, nil
 }
 
-func checkIdentity(r engine.Reader, want Identity) error {
+// readIdentity reads the row; there is none in a store without entries.
+func readIdentity(r engine.Reader) (id Identity, err error) {
 	row, ok, err := r.Get(nil, []byte{famOwn, ownIdentity})
 	if err != nil {
-		return fmt.Errorf("store: read identity row: %w", err)
+		return id, fmt.Errorf("store: read identity row: %w", err)
 	}
 	if !ok {
-		return nil
+		return id, nil
 	}
-	got, err := decodeIdentity(row)
+	return decodeIdentity(row)
+}
+
+func checkIdentity(r engine.Reader, want Identity) error {
+	got, err := readIdentity(r)
 	if err != nil {
 		return err
 	}
-	if got != want {
+	if got != want && got != (Identity{}) {
 		return fmt.Errorf("%w: open %s: the rows are those of %s; check the data directory", ErrIdentity, want, got)
 	}
 	return nil

@@ -167,7 +167,7 @@ func (s *FeedSource) Snapshot(ctx context.Context, namespace string, partition u
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
 	r, err := feed.OpenSnapshot(life, feed.SnapshotConfig{
-		Nodes: s.o.Nodes, Namespace: namespace, Partition: partition, AtLeast: want.AtLeast, AfterKey: want.AfterKey,
+		Nodes: s.o.Nodes, Namespace: namespace, Partition: partition, AtLeast: want.AtLeast, AfterKey: want.AfterKey, Tombstones: want.Tombstones,
 		GiveUp: s.o.GiveUp, Dial: s.o.Dial, Logger: s.o.Logger,
 	})
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *FeedSource) Snapshot(ctx context.Context, namespace string, partition u
 	}
 	b := r.Base()
 	stamp := event.Stamp{Cluster: b.Cluster, Namespace: b.Namespace, Partition: b.Partition, Position: b.Position, Chain: b.Chain}
-	return &feedRows{reader: r, cancel: cancel, base: changefeed.Base{Stamp: stamp, Time: b.Time, Keys: b.Keys}}, nil
+	return &feedRows{reader: r, cancel: cancel, base: changefeed.Base{Stamp: stamp, Time: b.Time, Horizons: b.Horizons, Keys: b.Keys}}, nil
 }
 
 type feedRows struct {

@@ -131,13 +131,16 @@ func TestFeedSourceSnapshotHeadHold(t *testing.T) {
 	s := newFeedSource(t, cell.Addresses())
 	stamps := h.Stamps()
 	last := stamps[len(stamps)-1]
-	rows, err := s.Snapshot(limited(t), "default", 3, changefeed.Want{AtLeast: stamps[3].Position})
+	rows, err := s.Snapshot(limited(t), "default", 3, changefeed.Want{AtLeast: stamps[3].Position, AfterKey: []byte("k"), Tombstones: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
 	if base := rows.Base().Stamp; base.Position != last.Position || base.Chain != last.Chain || base.Namespace != "default" || base.Partition != 3 || base.Cluster != "dc-a" {
 		t.Fatalf("base: %+v", base)
+	}
+	if base := rows.Base(); base.Horizons["dc-a"] != base.Time || base.Time == 0 {
+		t.Fatalf("horizons: %v at %d", base.Horizons, base.Time)
 	}
 	n := 0
 	for {

@@ -1116,7 +1116,9 @@ type SnapshotRequest struct {
 	Partition uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
 	AtLeast   *Position              `protobuf:"bytes,3,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"` // the replica must have applied it, else it answers with AHEAD
 	// Only keys above this one, for a reader that has the rows up to it of an earlier snapshot, and can do with another position for the rest.
-	AfterKey      []byte `protobuf:"bytes,4,opt,name=after_key,json=afterKey,proto3" json:"after_key,omitempty"`
+	AfterKey []byte `protobuf:"bytes,4,opt,name=after_key,json=afterKey,proto3" json:"after_key,omitempty"`
+	// Rows of what was deleted, too, and of keys that have expired: what a cluster needs that goes on from the state as this one does.
+	Tombstones    bool `protobuf:"varint,5,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1177,6 +1179,13 @@ func (x *SnapshotRequest) GetAfterKey() []byte {
 		return x.AfterKey
 	}
 	return nil
+}
+
+func (x *SnapshotRequest) GetTombstones() bool {
+	if x != nil {
+		return x.Tombstones
+	}
+	return false
 }
 
 type SnapshotResponse struct {
@@ -1289,9 +1298,12 @@ type SnapshotBase struct {
 	Names     []string               `protobuf:"bytes,7,rep,name=names,proto3" json:"names,omitempty"`       // cluster ids by number; number 0 is empty
 	// The partition's wall clock at that entry, ms since 1970: keys whose expiry is at or before it are left out. It is the clock by which
 	// events judge expiry, so that every replica leaves out the same, and may be behind the present where the partition is quiet.
-	WallMs        int64  `protobuf:"varint,8,opt,name=wall_ms,json=wallMs,proto3" json:"wall_ms,omitempty"`
-	Time          int64  `protobuf:"fixed64,9,opt,name=time,proto3" json:"time,omitempty"` // the partition's hybrid clock there, ns since 1970: no version in the rows is above it
-	Keys          uint64 `protobuf:"varint,10,opt,name=keys,proto3" json:"keys,omitempty"` // all keys there, expired ones and those up to after_key included: for showing progress
+	WallMs int64  `protobuf:"varint,8,opt,name=wall_ms,json=wallMs,proto3" json:"wall_ms,omitempty"`
+	Time   int64  `protobuf:"fixed64,9,opt,name=time,proto3" json:"time,omitempty"` // the partition's hybrid clock there, ns since 1970: no version in the rows is above it
+	Keys   uint64 `protobuf:"varint,10,opt,name=keys,proto3" json:"keys,omitempty"` // all keys there, expired ones and those up to after_key included: for showing progress
+	// Up to which time (ns since 1970) the state has everything that a cluster made, by cluster id, this one's included, where that is known.
+	Horizons      map[string]int64 `protobuf:"bytes,11,rep,name=horizons,proto3" json:"horizons,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	Tombstones    bool             `protobuf:"varint,12,opt,name=tombstones,proto3" json:"tombstones,omitempty"` // as asked for: the rows have them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1394,6 +1406,20 @@ func (x *SnapshotBase) GetKeys() uint64 {
 		return x.Keys
 	}
 	return 0
+}
+
+func (x *SnapshotBase) GetHorizons() map[string]int64 {
+	if x != nil {
+		return x.Horizons
+	}
+	return nil
+}
+
+func (x *SnapshotBase) GetTombstones() bool {
+	if x != nil {
+		return x.Tombstones
+	}
+	return false
 }
 
 // SnapshotRows are about 256 KiB of rows; one that is larger comes alone. Without rows it says that the server is still at it.
@@ -2015,17 +2041,20 @@ const file_feed_proto_rawDesc = "" +
 	"\vlimit_bytes\x18\a \x01(\x04R\n" +
 	"limitBytes\x12\x19\n" +
 	"\blimit_ms\x18\b \x01(\x03R\alimitMs\x125\n" +
-	"\tconsumers\x18\t \x03(\v2\x17.zankv.feed.v1.ConsumerR\tconsumers\"\x9e\x01\n" +
+	"\tconsumers\x18\t \x03(\v2\x17.zankv.feed.v1.ConsumerR\tconsumers\"\xbe\x01\n" +
 	"\x0fSnapshotRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x122\n" +
 	"\bat_least\x18\x03 \x01(\v2\x17.zankv.feed.v1.PositionR\aatLeast\x12\x1b\n" +
-	"\tafter_key\x18\x04 \x01(\fR\bafterKey\"\xb0\x01\n" +
+	"\tafter_key\x18\x04 \x01(\fR\bafterKey\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\x05 \x01(\bR\n" +
+	"tombstones\"\xb0\x01\n" +
 	"\x10SnapshotResponse\x121\n" +
 	"\x04base\x18\x01 \x01(\v2\x1b.zankv.feed.v1.SnapshotBaseH\x00R\x04base\x121\n" +
 	"\x04rows\x18\x02 \x01(\v2\x1b.zankv.feed.v1.SnapshotRowsH\x00R\x04rows\x12.\n" +
 	"\x03end\x18\x03 \x01(\v2\x1a.zankv.feed.v1.SnapshotEndH\x00R\x03endB\x06\n" +
-	"\x04body\"\xb9\x02\n" +
+	"\x04body\"\xdd\x03\n" +
 	"\fSnapshotBase\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1c\n" +
@@ -2037,7 +2066,14 @@ const file_feed_proto_rawDesc = "" +
 	"\awall_ms\x18\b \x01(\x03R\x06wallMs\x12\x12\n" +
 	"\x04time\x18\t \x01(\x10R\x04time\x12\x12\n" +
 	"\x04keys\x18\n" +
-	" \x01(\x04R\x04keys\"R\n" +
+	" \x01(\x04R\x04keys\x12E\n" +
+	"\bhorizons\x18\v \x03(\v2).zankv.feed.v1.SnapshotBase.HorizonsEntryR\bhorizons\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\f \x01(\bR\n" +
+	"tombstones\x1a;\n" +
+	"\rHorizonsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x10R\x05value:\x028\x01\"R\n" +
 	"\fSnapshotRows\x12\x14\n" +
 	"\x05event\x18\x01 \x01(\fR\x05event\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
@@ -2108,7 +2144,7 @@ func file_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_feed_proto_goTypes = []any{
 	(Problem_Kind)(0),           // 0: zankv.feed.v1.Problem.Kind
 	(*Position)(nil),            // 1: zankv.feed.v1.Position
@@ -2136,6 +2172,7 @@ var file_feed_proto_goTypes = []any{
 	(*ConsumersResponse)(nil),   // 23: zankv.feed.v1.ConsumersResponse
 	(*Consumer)(nil),            // 24: zankv.feed.v1.Consumer
 	(*Problem)(nil),             // 25: zankv.feed.v1.Problem
+	nil,                         // 26: zankv.feed.v1.SnapshotBase.HorizonsEntry
 }
 var file_feed_proto_depIdxs = []int32{
 	3,  // 0: zankv.feed.v1.SubscribeRequest.after:type_name -> zankv.feed.v1.Resume
@@ -2159,29 +2196,30 @@ var file_feed_proto_depIdxs = []int32{
 	19, // 18: zankv.feed.v1.SnapshotResponse.end:type_name -> zankv.feed.v1.SnapshotEnd
 	1,  // 19: zankv.feed.v1.SnapshotBase.position:type_name -> zankv.feed.v1.Position
 	1,  // 20: zankv.feed.v1.SnapshotBase.applied:type_name -> zankv.feed.v1.Position
-	1,  // 21: zankv.feed.v1.SetConsumerRequest.position:type_name -> zankv.feed.v1.Position
-	24, // 22: zankv.feed.v1.SetConsumerResponse.consumer:type_name -> zankv.feed.v1.Consumer
-	24, // 23: zankv.feed.v1.ConsumersResponse.consumers:type_name -> zankv.feed.v1.Consumer
-	1,  // 24: zankv.feed.v1.Consumer.position:type_name -> zankv.feed.v1.Position
-	0,  // 25: zankv.feed.v1.Problem.kind:type_name -> zankv.feed.v1.Problem.Kind
-	1,  // 26: zankv.feed.v1.Problem.oldest:type_name -> zankv.feed.v1.Position
-	2,  // 27: zankv.feed.v1.Feed.Subscribe:input_type -> zankv.feed.v1.SubscribeRequest
-	10, // 28: zankv.feed.v1.Feed.Partitions:input_type -> zankv.feed.v1.PartitionsRequest
-	13, // 29: zankv.feed.v1.Feed.Status:input_type -> zankv.feed.v1.StatusRequest
-	15, // 30: zankv.feed.v1.Feed.Snapshot:input_type -> zankv.feed.v1.SnapshotRequest
-	20, // 31: zankv.feed.v1.Feed.SetConsumer:input_type -> zankv.feed.v1.SetConsumerRequest
-	22, // 32: zankv.feed.v1.Feed.Consumers:input_type -> zankv.feed.v1.ConsumersRequest
-	4,  // 33: zankv.feed.v1.Feed.Subscribe:output_type -> zankv.feed.v1.SubscribeResponse
-	11, // 34: zankv.feed.v1.Feed.Partitions:output_type -> zankv.feed.v1.PartitionsResponse
-	14, // 35: zankv.feed.v1.Feed.Status:output_type -> zankv.feed.v1.StatusResponse
-	16, // 36: zankv.feed.v1.Feed.Snapshot:output_type -> zankv.feed.v1.SnapshotResponse
-	21, // 37: zankv.feed.v1.Feed.SetConsumer:output_type -> zankv.feed.v1.SetConsumerResponse
-	23, // 38: zankv.feed.v1.Feed.Consumers:output_type -> zankv.feed.v1.ConsumersResponse
-	33, // [33:39] is the sub-list for method output_type
-	27, // [27:33] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	26, // 21: zankv.feed.v1.SnapshotBase.horizons:type_name -> zankv.feed.v1.SnapshotBase.HorizonsEntry
+	1,  // 22: zankv.feed.v1.SetConsumerRequest.position:type_name -> zankv.feed.v1.Position
+	24, // 23: zankv.feed.v1.SetConsumerResponse.consumer:type_name -> zankv.feed.v1.Consumer
+	24, // 24: zankv.feed.v1.ConsumersResponse.consumers:type_name -> zankv.feed.v1.Consumer
+	1,  // 25: zankv.feed.v1.Consumer.position:type_name -> zankv.feed.v1.Position
+	0,  // 26: zankv.feed.v1.Problem.kind:type_name -> zankv.feed.v1.Problem.Kind
+	1,  // 27: zankv.feed.v1.Problem.oldest:type_name -> zankv.feed.v1.Position
+	2,  // 28: zankv.feed.v1.Feed.Subscribe:input_type -> zankv.feed.v1.SubscribeRequest
+	10, // 29: zankv.feed.v1.Feed.Partitions:input_type -> zankv.feed.v1.PartitionsRequest
+	13, // 30: zankv.feed.v1.Feed.Status:input_type -> zankv.feed.v1.StatusRequest
+	15, // 31: zankv.feed.v1.Feed.Snapshot:input_type -> zankv.feed.v1.SnapshotRequest
+	20, // 32: zankv.feed.v1.Feed.SetConsumer:input_type -> zankv.feed.v1.SetConsumerRequest
+	22, // 33: zankv.feed.v1.Feed.Consumers:input_type -> zankv.feed.v1.ConsumersRequest
+	4,  // 34: zankv.feed.v1.Feed.Subscribe:output_type -> zankv.feed.v1.SubscribeResponse
+	11, // 35: zankv.feed.v1.Feed.Partitions:output_type -> zankv.feed.v1.PartitionsResponse
+	14, // 36: zankv.feed.v1.Feed.Status:output_type -> zankv.feed.v1.StatusResponse
+	16, // 37: zankv.feed.v1.Feed.Snapshot:output_type -> zankv.feed.v1.SnapshotResponse
+	21, // 38: zankv.feed.v1.Feed.SetConsumer:output_type -> zankv.feed.v1.SetConsumerResponse
+	23, // 39: zankv.feed.v1.Feed.Consumers:output_type -> zankv.feed.v1.ConsumersResponse
+	34, // [34:40] is the sub-list for method output_type
+	28, // [28:34] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_feed_proto_init() }
@@ -2213,7 +2251,7 @@ func file_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feed_proto_rawDesc), len(file_feed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

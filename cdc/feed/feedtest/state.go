@@ -1,6 +1,7 @@
 package feedtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ const (
 )
 
 // OpenState reads the state that folding what is applied gives, as store.RowReader does: collections are cut every two elements, three mutations
-// come at once. StateCalls bounds them.
-func (r *Replica) OpenState(afterKey []byte) (feed.StateReader, error) {
+// come at once. StateCalls bounds them. What was deleted leaves a tombstone, if they are wanted, whatever the log says.
+func (r *Replica) OpenState(afterKey []byte, tombstones bool) (feed.StateReader, error) {
 	st, err := r.State()
 	if err != nil {
 		return nil, err
@@ -31,30 +32,43 @@ func (r *Replica) OpenState(afterKey []byte) (feed.StateReader, error) {
 	if r.StateCalls > 0 {
 		s.left = r.StateCalls
 	}
-	fold := r.h.fold(st.Applied.Index, &s.cut)
-	s.cut.Keys = uint64(fold.Len())
+	fold, dead := r.h.fold(st.Applied.Index, &s.cut)
+	s.cut.Keys, s.cut.Horizons = uint64(fold.Len()), map[string]int64{r.ClusterID(): s.cut.Time}
 	for _, key := range fold.Keys() {
-		if m, _ := fold.Get([]byte(key)); key > string(afterKey) && !m.Expired(s.cut.Wall) {
+		if m, _ := fold.Get([]byte(key)); key > string(afterKey) && (tombstones || !m.Expired(s.cut.Wall)) {
 			s.rows = append(s.rows, rowsOf(fold, []byte(key), &m)...)
 		}
 	}
+	for key, m := range dead {
+		if tombstones && key > string(afterKey) {
+			s.rows = append(s.rows, event.Mutation{Op: event.OpDel, Key: []byte(key), Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion})
+		}
+	}
+	slices.SortStableFunc(s.rows, func(a, b event.Mutation) int { return bytes.Compare(a.Key, b.Key) })
 	return s, nil
 }
 
-// fold folds the history up to an index.
-func (h *History) fold(index uint64, cut *feed.Cut) *event.Fold {
+// fold folds the history up to an index, and says how the keys that aren't there were deleted.
+func (h *History) fold(index uint64, cut *feed.Cut) (*event.Fold, map[string]event.Mutation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var fold event.Fold
+	dead := make(map[string]event.Mutation)
 	for i := range h.mu.entries[:index] {
 		var ev event.Event
 		if e := &h.mu.entries[i]; len(e.Data) == 0 || event.Decode(e.Data, &ev) != nil || ev.Term != e.Term {
 			continue
 		}
 		fold.Event(&ev)
+		for j := range ev.Mutations {
+			m := &ev.Mutations[j]
+			if delete(dead, string(m.Key)); m.Op == event.OpDel {
+				dead[string(m.Key)] = *m
+			}
+		}
 		cut.Wall, cut.Time = max(cut.Wall, ev.Wall), max(cut.Time, ev.Time+int64(len(ev.Mutations)))
 	}
-	return &fold
+	return &fold, dead
 }
 
 var rowOps = map[event.Type]event.Op{
