@@ -29,6 +29,14 @@ const (
 	CodeSinkDiverged    Code = "sink-diverged"      // the sink holds something else than this changefeed wrote
 	CodeSinkBehind      Code = "sink-behind"        // the sink ends before what it had acknowledged
 	CodeSinkSlow        Code = "sink-slow"          // a sink that is no broker takes less than comes
+	CodeTargetDown      Code = "target-unreachable" // no node of the other cluster answers, or nobody leads the partition there
+	CodeTargetOverload  Code = "target-overload"    // it has no room for more at the moment
+	CodeTargetWaits     Code = "target-waits"       // what comes next builds upon a third cluster's change that isn't there yet
+	CodeTargetGap       Code = "target-gap"         // what was read doesn't join on to what it has
+	CodeTargetConfig    Code = "target-config"      // there is no such namespace or partition, or it is the source itself
+	CodeTargetRefused   Code = "target-refused"     // it doesn't take what it was sent, as it stands
+	CodeNeedsSync       Code = "needs-sync"         // its place can't be gone on from: it gets the whole state
+	CodeClock           Code = "clock-offset"       // the source's clock is too far ahead of its own
 	CodeRegistry        Code = "registry"           // etcd can't be reached
 	CodeDefinition      Code = "definition"         // what the definition says makes no sense
 	CodeInternal        Code = "internal"           // a bug

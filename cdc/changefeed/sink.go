@@ -45,6 +45,8 @@ type Resume struct {
 	Time int64
 	// InSnapshot says that the stream ends within a snapshot of the state, which has to be begun anew. After is then the last position before it.
 	InSnapshot bool
+	// Decides says that After counts even over a checkpoint that was set by hand: the sink has its place within what it holds.
+	Decides bool
 }
 
 // Reached is how far a writer is.

@@ -24,11 +24,15 @@ type start struct {
 	behind string
 }
 
-// startOf decides between the checkpoint, what the sink says of its end, and the definition, in this order: a checkpoint set by hand, the
-// sink, the checkpoint, the definition.
+// startOf decides between the checkpoint, what the sink says of its end, and the definition, in this order: a sink that decides, a checkpoint set by
+// hand, the sink, the checkpoint, the definition.
 func startOf(spec *changefeed.Spec, partition uint32, p *changefeed.Progress, r changefeed.Resume) (start, error) {
 	saved := changefeed.Reached{Position: p.Position, Chain: p.Chain, Time: p.Time}
 	switch {
+	case r.Decides && p.Forced: // what was set says nothing of what the sink had
+		return startAtSink(spec, partition, &changefeed.Progress{}, r)
+	case r.Decides:
+		return startAtSink(spec, partition, p, r)
 	case p.Forced && (p.Position.IsZero() || p.Began != ""):
 		s, err := startBegin(spec, partition, p)
 		s.rewind = true

@@ -65,6 +65,8 @@ func TestStartOf(t *testing.T) {
 		{name: "sink behind", p: saved, r: changefeed.Resume{Known: true, After: at(19)}, want: changefeed.Place{After: at(19)}, behind: true},
 		{name: "forced", p: forced, r: changefeed.Resume{Known: true, After: at(19)}, want: changefeed.Place{After: at(5)}, rewind: true},
 		{name: "forced to the beginning", p: changefeed.Progress{Forced: true}, r: changefeed.Resume{Known: true, After: at(19)}, want: changefeed.Place{From: "latest"}, rewind: true},
+		{name: "forced, of a sink that decides", p: changefeed.Progress{Position: at(25), Forced: true}, r: changefeed.Resume{Known: true, Decides: true, After: at(19)}, want: changefeed.Place{After: at(19)}},
+		{name: "a sink that decides, behind", p: saved, r: changefeed.Resume{Known: true, Decides: true, After: at(19)}, want: changefeed.Place{After: at(19)}, behind: true},
 		{name: "in a snapshot", p: saved, r: changefeed.Resume{Known: true, After: at(20), InSnapshot: true}, want: changefeed.Place{After: at(20), Chain: chain, ChainKnown: true}, snap: true},
 		{name: "in a first snapshot", r: changefeed.Resume{Known: true, InSnapshot: true}, want: changefeed.Place{From: "latest"}, snap: true},
 	} {
