@@ -30,6 +30,12 @@ const (
 	ReadQuorum = "quorum"
 )
 
+// How a change that was made in another cluster is decided, where both wrote (see package conflict).
+const (
+	ConflictDefault = "default" // and "": strings, hash fields and expiries by time
+	ConflictElement = "element" // members of sets and sorted sets, too
+)
+
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // Node is what a data node tells about itself. The JSON names are what etcd holds.
@@ -88,6 +94,8 @@ type Namespace struct {
 	// registered a position. 0 leaves it to the node.
 	RetainSeconds int64 `json:"RetainSeconds,omitempty"`
 	RetainBytes   int64 `json:"RetainBytes,omitempty"`
+	// ConflictPolicy is ConflictDefault, also as "", or ConflictElement. It can be changed: see Catalog.SetConflictPolicy.
+	ConflictPolicy string `json:"ConflictPolicy,omitempty"`
 	// Tags are the node tags that its replicas want: a node qualifies if it has every one; an empty value asks only for
 	// the tag's presence.
 	Tags map[string]string `json:"Tags,omitempty"`
@@ -115,8 +123,18 @@ func (n *Namespace) Validate() error {
 		return fmt.Errorf("meta: namespace %s: partition hash %q: want %s or %s", n.Name, n.PartitionHash, HashCRC16, HashMurmur3)
 	case n.ReadMode != ReadLease && n.ReadMode != ReadQuorum:
 		return fmt.Errorf("meta: namespace %s: read mode %q: want %q (lease) or %s", n.Name, n.ReadMode, ReadLease, ReadQuorum)
+	case ValidateConflictPolicy(n.ConflictPolicy) != nil:
+		return fmt.Errorf("meta: namespace %s: %w", n.Name, ValidateConflictPolicy(n.ConflictPolicy))
 	case n.RetainSeconds < 0 || n.RetainBytes < 0:
 		return fmt.Errorf("meta: namespace %s: retention of %d s and %d bytes: want none below 0", n.Name, n.RetainSeconds, n.RetainBytes)
+	}
+	return nil
+}
+
+// ValidateConflictPolicy says whether s is a policy's name.
+func ValidateConflictPolicy(s string) error {
+	if s != "" && s != ConflictDefault && s != ConflictElement {
+		return fmt.Errorf("conflict policy %q: want %s or %s", s, ConflictDefault, ConflictElement)
 	}
 	return nil
 }

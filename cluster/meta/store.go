@@ -29,6 +29,9 @@ type Catalog interface {
 	// CreateNamespace adds a namespace with the placement of each of its partitions, in order. It gives MinGID and returns
 	// the namespace as stored. ErrExists: there is one; ErrStale: another creation of the same name came between.
 	CreateNamespace(ctx context.Context, ns Namespace, placements []Placement) (Namespace, error)
+	// SetConflictPolicy changes a namespace's conflict policy, and returns the namespace as stored. ErrNotFound: there is none of the name. Repeats
+	// change nothing.
+	SetConflictPolicy(ctx context.Context, name, policy string) (Namespace, error)
 }
 
 // Announcer takes note of who leads.

@@ -79,6 +79,33 @@ func (s *Store) CreateNamespace(ctx context.Context, ns meta.Namespace, placemen
 	return ns, overtaken(ns.Name, r.Succeeded)
 }
 
+// SetConflictPolicy is meta.Catalog's.
+func (s *Store) SetConflictPolicy(ctx context.Context, name, policy string) (meta.Namespace, error) {
+	if err := meta.ValidateConflictPolicy(policy); err != nil {
+		return meta.Namespace{}, fmt.Errorf("etcdmeta: namespace %s: %w", name, err)
+	}
+	key := s.keys.meta(name)
+	for {
+		r, err := s.get(ctx, key)
+		if err != nil {
+			return meta.Namespace{}, err
+		}
+		if len(r.Kvs) == 0 {
+			return meta.Namespace{}, fmt.Errorf("etcdmeta: set conflict policy of %s: %w", name, meta.ErrNotFound)
+		}
+		ns, err := decodeNamespace(name, r.Kvs[0].Value)
+		if err != nil || ns.ConflictPolicy == policy {
+			return ns, err
+		}
+		ns.ConflictPolicy = policy
+		put, err := s.txn(ctx, "put "+key, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", r.Kvs[0].ModRevision)},
+			[]clientv3.Op{clientv3.OpPut(key, encode(ns))}, nil)
+		if err != nil || put.Succeeded {
+			return ns, err
+		}
+	}
+}
+
 // claim makes this creation the one that may write, removes what an earlier one left, and returns the condition under
 // which it still is.
 func (s *Store) claim(ctx context.Context, ns meta.Namespace) (clientv3.Cmp, error) {

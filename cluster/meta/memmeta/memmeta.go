@@ -120,6 +120,29 @@ func (s *Store) CreateNamespace(ctx context.Context, ns meta.Namespace, placemen
 	return ns, nil
 }
 
+// SetConflictPolicy is meta.Catalog's.
+func (s *Store) SetConflictPolicy(ctx context.Context, name, policy string) (meta.Namespace, error) {
+	if err := meta.ValidateConflictPolicy(policy); err != nil {
+		return meta.Namespace{}, fmt.Errorf("meta: namespace %s: %w", name, err)
+	}
+	if err := s.enter(ctx); err != nil {
+		return meta.Namespace{}, err
+	}
+	defer s.mu.Unlock()
+	ns, there := s.mu.spaces[name]
+	if !there {
+		return ns, fmt.Errorf("meta: set conflict policy of %s: %w", name, meta.ErrNotFound)
+	}
+	if ns.ConflictPolicy == policy {
+		return ns, nil
+	}
+	ns.ConflictPolicy = policy
+	s.mu.spaces[name] = ns
+	s.mu.builder.SetNamespace(name, &ns)
+	s.changedLocked()
+	return ns, nil
+}
+
 // SetLeader is meta.Announcer's.
 func (s *Store) SetLeader(ctx context.Context, l meta.Leader) error {
 	if err := s.enter(ctx); err != nil {

@@ -28,6 +28,7 @@ func Run(t *testing.T, cluster func(t *testing.T) (connect func(t *testing.T) me
 		{"presence and addresses", testPresence},
 		{"the later registration wins", testTakeover},
 		{"a namespace is created once", testCreateOnce},
+		{"the conflict policy changes", testConflictPolicy},
 		{"one of many creations succeeds", testCreateRace},
 		{"a namespace appears whole", testCreateWhole},
 		{"bad namespaces are refused", testCreateBad},
@@ -224,6 +225,31 @@ func testCreateOnce(t *testing.T, connect func(*testing.T) meta.Store) {
 	}
 }
 
+// The policy is changed for all who look, and nothing else is.
+func testConflictPolicy(t *testing.T, connect func(*testing.T) meta.Store) {
+	s := connect(t)
+	ns, placements := Namespace("default", 2, 3)
+	ns.Password, ns.RetainBytes = "p", 7
+	created := must[meta.Namespace](t)(s.CreateNamespace(t.Context(), ns, placements))
+	changed := must[meta.Namespace](t)(s.SetConflictPolicy(t.Context(), "default", meta.ConflictElement))
+	created.ConflictPolicy = meta.ConflictElement
+	if !reflect.DeepEqual(changed, created) {
+		t.Errorf("changed to %+v, want %+v", changed, created)
+	}
+	must[meta.Namespace](t)(s.SetConflictPolicy(t.Context(), "default", meta.ConflictElement))
+	v := Until(t, connect(t), "the policy", func(v *meta.View) bool {
+		return v.Namespaces["default"] != nil && v.Namespaces["default"].ConflictPolicy == meta.ConflictElement
+	})
+	if got := v.Namespaces["default"]; !reflect.DeepEqual(got.Namespace, created) || len(got.Partitions) != 2 || len(got.Partitions[1].Placement.Nodes) != 3 {
+		t.Errorf("shown is %+v", got)
+	}
+	if _, err := s.SetConflictPolicy(t.Context(), "default", "mine"); err == nil {
+		t.Error("an unknown policy was set")
+	}
+	_, err := s.SetConflictPolicy(t.Context(), "none", meta.ConflictDefault)
+	wantIs(t, err, meta.ErrNotFound)
+}
+
 func testCreateRace(t *testing.T, connect func(*testing.T) meta.Store) {
 	stores := []meta.Store{connect(t), connect(t)}
 	var mu sync.Mutex
@@ -289,6 +315,7 @@ func testCreateBad(t *testing.T, connect func(*testing.T) meta.Store) {
 		"replicas":          func(ns *meta.Namespace, p []meta.Placement) []meta.Placement { ns.Replicas = 6; return p },
 		"hash":              func(ns *meta.Namespace, p []meta.Placement) []meta.Placement { ns.PartitionHash = "md5"; return p },
 		"read mode":         func(ns *meta.Namespace, p []meta.Placement) []meta.Placement { ns.ReadMode = "dirty"; return p },
+		"conflict policy":   func(ns *meta.Namespace, p []meta.Placement) []meta.Placement { ns.ConflictPolicy = "mine"; return p },
 		"magic":             func(ns *meta.Namespace, p []meta.Placement) []meta.Placement { ns.MagicCode = 0; return p },
 		"missing placement": func(_ *meta.Namespace, p []meta.Placement) []meta.Placement { return p[1:] },
 		"order":             func(_ *meta.Namespace, p []meta.Placement) []meta.Placement { p[0], p[1] = p[1], p[0]; return p },
