@@ -20,13 +20,18 @@ func (m *Manager) plan(ctx context.Context) {
 				s.stop.update(f)
 				continue
 			}
-			if _, owned := f.Owners[n]; !owned && f.Spec.Runner == m.o.Runner && runs(&f.Spec, f.Progress[n]) {
+			if _, owned := f.Owners[n]; !owned && m.o.mine(&f.Spec) && runs(&f.Spec, f.Progress[n]) {
 				wanted[key] = f
 			}
 		}
 	}
 	m.haltRemoved()
 	m.schedule(wanted)
+}
+
+// mine says whether a changefeed is one for this process.
+func (o *Options) mine(spec *changefeed.Spec) bool {
+	return spec.Runner == o.Runner && (o.Takes == nil || o.Takes(spec))
 }
 
 // runs says whether a partition should run, that nobody runs.

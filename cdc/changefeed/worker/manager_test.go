@@ -8,6 +8,29 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 )
 
+// A process runs what is for its kind, and of that what it takes.
+func TestTakesWhatIsItsOwn(t *testing.T) {
+	in(t, 2, func(w *world) {
+		w.create()
+		syncer := func(o *Options) { o.Runner = changefeed.RunBySyncer }
+		p, q := w.start("node"), w.start("syncer", syncer)
+		not := w.start("other", syncer, func(o *Options) { o.Takes = func(s *changefeed.Spec) bool { return s.ID != "f" } })
+		runs := func(node, syncer int) {
+			t.Helper()
+			after(3 * time.Second)
+			if a, b, c := len(p.Feeds()), len(q.Feeds()), len(not.Feeds()); a != node || b != syncer || c != 0 {
+				t.Fatalf("the node runs %d, want %d, the syncer %d, want %d, the other one %d", a, node, b, syncer, c)
+			}
+		}
+		runs(2, 0)
+		w.update(func(s *changefeed.Spec) { s.Runner = changefeed.RunBySyncer })
+		runs(0, 2)
+		for _, one := range []*process{p, q, not} {
+			one.stop()
+		}
+	})
+}
+
 // What can't be learned or claimed at first is tried again.
 func TestClaimsWhenItCan(t *testing.T) {
 	in(t, 2, func(w *world) {

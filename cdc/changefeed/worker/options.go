@@ -29,6 +29,8 @@ type Options struct {
 	Process string
 	// Runner is whose changefeeds this process runs: those with this Spec.Runner.
 	Runner string
+	// Takes says which of these it takes; nil: all. For a definition it says always the same.
+	Takes func(*changefeed.Spec) bool
 	// Budget is shared by all writers; nil is 256 MiB.
 	Budget *changefeed.Budget
 	// Logger is told of claims, failures and lost places; nil is for nobody.

@@ -169,6 +169,7 @@ func TestStanding(t *testing.T) {
 		{name: "paused", spec: changefeed.Spec{Paused: true}, p: &changefeed.Progress{State: changefeed.Normal, Updated: ago(time.Hour)}, state: changefeed.Paused},
 		{name: "just defined", spec: changefeed.Spec{Created: ago(time.Second)}, state: changefeed.Normal},
 		{name: "never run", spec: changefeed.Spec{Created: ago(time.Minute)}, state: changefeed.Warning, code: changefeed.CodeNoOwner},
+		{name: "no syncer", spec: changefeed.Spec{Created: ago(time.Minute), Runner: changefeed.RunBySyncer}, state: changefeed.Warning, code: changefeed.CodeNoOwner},
 		{name: "owner just went", p: &changefeed.Progress{State: changefeed.Normal, Updated: ago(time.Second)}, state: changefeed.Normal},
 		{name: "owner went", p: &changefeed.Progress{State: changefeed.Normal, Updated: ago(time.Minute), Owner: "10.0.0.1:12380"}, state: changefeed.Warning, code: changefeed.CodeNoOwner},
 		{name: "silent owner", p: &changefeed.Progress{State: changefeed.Normal, Updated: ago(2 * time.Minute)}, owners: owner, state: changefeed.Warning, code: changefeed.CodeRegistry},

@@ -46,10 +46,11 @@ func unowned(f *changefeed.Feed, p *changefeed.Progress, begun bool, now time.Ti
 	if now.Sub(time.Unix(0, since)) < unownedFor {
 		return changefeed.Normal, nil
 	}
-	return changefeed.Warning, &changefeed.Trouble{
-		Stage: changefeed.StageOwner, Code: changefeed.CodeNoOwner, Since: since, Reason: who,
-		Action: "see that data nodes are up, reach etcd, and aren't told not to run changefeeds",
+	action := "see that data nodes are up, reach etcd, and aren't told not to run changefeeds"
+	if f.Spec.Runner == changefeed.RunBySyncer {
+		action = "start zankv-cdc sync with this cluster as its source and the sink's as its target; if it runs, look at its log"
 	}
+	return changefeed.Warning, &changefeed.Trouble{Stage: changefeed.StageOwner, Code: changefeed.CodeNoOwner, Since: since, Reason: who, Action: action}
 }
 
 func clock(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
