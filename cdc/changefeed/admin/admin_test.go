@@ -244,7 +244,8 @@ func TestUpdate(t *testing.T) {
 		t.Fatalf("got %+v, want %+v", s.Spec, want)
 	}
 	sink, debezium, from, bad := "kafka://other:9092/x", changefeed.Debezium, "latest", "kafka://x"
-	for name, c := range map[string]Change{"sink": {SinkURI: &sink}, "format": {Format: &debezium}, "begins": {From: &from}} {
+	syncer := changefeed.RunBySyncer
+	for name, c := range map[string]Change{"sink": {SinkURI: &sink}, "format": {Format: &debezium}, "begins": {From: &from}, "who runs": {Runner: &syncer}} {
 		_, err := b.Update(t.Context(), "f", c)
 		wantCode(t, err, NotPaused, name)
 	}
@@ -255,7 +256,7 @@ func TestUpdate(t *testing.T) {
 	if _, err := b.Pause(t.Context(), "f"); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = b.Update(t.Context(), "f", Change{SinkURI: &sink, Format: &debezium, From: &from, Generation: 3}); err != nil || s.Spec.SinkURI != sink || s.Spec.Format != debezium || s.Spec.From != from {
+	if s, err = b.Update(t.Context(), "f", Change{SinkURI: &sink, Format: &debezium, From: &from, Runner: &syncer, Generation: 3}); err != nil || s.Spec.SinkURI != sink || s.Spec.Runner != syncer || s.Spec.Format != debezium || s.Spec.From != from {
 		t.Fatalf("got %+v, %v", s.Spec, err)
 	}
 	_, err = b.Update(t.Context(), "f", Change{SinkURI: &bad})

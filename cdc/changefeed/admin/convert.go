@@ -23,7 +23,7 @@ func specToPB(s *changefeed.Spec) *adminpb.Spec {
 	return &adminpb.Spec{
 		Id: s.ID, Namespace: s.Namespace, SinkUri: s.SinkURI, From: s.From, To: s.To, Filter: filterToPB(&s.Filter), Format: string(s.Format),
 		Heartbeat: int64(s.Heartbeat), Digests: s.Digests, Archive: s.Archive, BandwidthBytes: s.BandwidthBytes, Paused: s.Paused,
-		Created: s.Created, Generation: s.Generation,
+		Created: s.Created, Generation: s.Generation, Runner: s.Runner,
 	}
 }
 
@@ -32,6 +32,7 @@ func specFromPB(s *adminpb.Spec) changefeed.Spec {
 		ID: s.GetId(), Namespace: s.GetNamespace(), SinkURI: s.GetSinkUri(), From: s.GetFrom(), To: s.GetTo(), Filter: filterFromPB(s.GetFilter()),
 		Format: changefeed.Format(s.GetFormat()), Heartbeat: changefeed.Duration(s.GetHeartbeat()), Digests: s.GetDigests(), Archive: s.GetArchive(),
 		BandwidthBytes: s.GetBandwidthBytes(), Paused: s.GetPaused(), Created: s.GetCreated(), Generation: s.GetGeneration(),
+		Runner: s.GetRunner(),
 	}
 }
 
@@ -131,19 +132,19 @@ func figuresFromPB(f *adminpb.Figures) changefeed.Figures {
 
 // Change is what to change of a definition: nil fields stay.
 type Change struct {
-	SinkURI, From, To, Archive *string
-	Filter                     *changefeed.Filter
-	Format                     *changefeed.Format
-	Heartbeat                  *time.Duration
-	Digests                    *bool
-	BandwidthBytes             *int64
+	SinkURI, From, To, Archive, Runner *string
+	Filter                             *changefeed.Filter
+	Format                             *changefeed.Format
+	Heartbeat                          *time.Duration
+	Digests                            *bool
+	BandwidthBytes                     *int64
 	// Generation, if it isn't 0, is the one that the definition must have.
 	Generation uint64
 }
 
 func (c *Change) toPB(id string) *adminpb.UpdateRequest {
 	r := &adminpb.UpdateRequest{
-		Id: id, SinkUri: c.SinkURI, From: c.From, To: c.To, Archive: c.Archive, Digests: c.Digests, BandwidthBytes: c.BandwidthBytes,
+		Id: id, SinkUri: c.SinkURI, From: c.From, To: c.To, Archive: c.Archive, Digests: c.Digests, BandwidthBytes: c.BandwidthBytes, Runner: c.Runner,
 		Format: (*string)(c.Format), Heartbeat: (*int64)(c.Heartbeat), Generation: c.Generation,
 	}
 	if c.Filter != nil {
@@ -162,6 +163,7 @@ func changed(s changefeed.Spec, r *adminpb.UpdateRequest) (_ changefeed.Spec, be
 	format := string(s.Format)
 	set(&s.SinkURI, r.SinkUri, "the sink")
 	set(&s.From, r.From, "where it begins")
+	set(&s.Runner, r.Runner, "who runs it")
 	set(&format, r.Format, "the format")
 	s.Format = changefeed.Format(format)
 	if r.To != nil {

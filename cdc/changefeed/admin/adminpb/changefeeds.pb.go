@@ -96,6 +96,7 @@ type Spec struct {
 	Paused         bool                   `protobuf:"varint,12,opt,name=paused,proto3" json:"paused,omitempty"`
 	Created        int64                  `protobuf:"varint,13,opt,name=created,proto3" json:"created,omitempty"` // set by the server
 	Generation     uint64                 `protobuf:"varint,14,opt,name=generation,proto3" json:"generation,omitempty"`
+	Runner         string                 `protobuf:"bytes,15,opt,name=runner,proto3" json:"runner,omitempty"` // empty: the data nodes; syncer: zankv-cdc sync
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -226,6 +227,13 @@ func (x *Spec) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *Spec) GetRunner() string {
+	if x != nil {
+		return x.Runner
+	}
+	return ""
 }
 
 type Filter struct {
@@ -845,7 +853,7 @@ func (x *CreateRequest) GetSpec() *Spec {
 type UpdateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What isn't there stays. sink_uri, format and from can be changed only while it is paused.
+	// What isn't there stays. sink_uri, format, from and runner can be changed only while it is paused.
 	SinkUri        *string `protobuf:"bytes,2,opt,name=sink_uri,json=sinkUri,proto3,oneof" json:"sink_uri,omitempty"`
 	From           *string `protobuf:"bytes,3,opt,name=from,proto3,oneof" json:"from,omitempty"`
 	To             *string `protobuf:"bytes,4,opt,name=to,proto3,oneof" json:"to,omitempty"`
@@ -856,7 +864,8 @@ type UpdateRequest struct {
 	Archive        *string `protobuf:"bytes,9,opt,name=archive,proto3,oneof" json:"archive,omitempty"`
 	BandwidthBytes *int64  `protobuf:"varint,10,opt,name=bandwidth_bytes,json=bandwidthBytes,proto3,oneof" json:"bandwidth_bytes,omitempty"`
 	// If it isn't 0 the definition must be of this generation, else: stale.
-	Generation    uint64 `protobuf:"varint,11,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation    uint64  `protobuf:"varint,11,opt,name=generation,proto3" json:"generation,omitempty"`
+	Runner        *string `protobuf:"bytes,12,opt,name=runner,proto3,oneof" json:"runner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -966,6 +975,13 @@ func (x *UpdateRequest) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *UpdateRequest) GetRunner() string {
+	if x != nil && x.Runner != nil {
+		return *x.Runner
+	}
+	return ""
 }
 
 type PauseRequest struct {
@@ -1346,7 +1362,7 @@ const file_changefeeds_proto_rawDesc = "" +
 	"\x11changefeeds.proto\x12\x13zankv.changefeed.v1\"4\n" +
 	"\bPosition\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\x8d\x03\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xa5\x03\n" +
 	"\x04Spec\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x19\n" +
@@ -1364,7 +1380,8 @@ const file_changefeeds_proto_rawDesc = "" +
 	"\acreated\x18\r \x01(\x03R\acreated\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x0e \x01(\x04R\n" +
-	"generation\"`\n" +
+	"generation\x12\x16\n" +
+	"\x06runner\x18\x0f \x01(\tR\x06runner\"`\n" +
 	"\x06Filter\x12\x16\n" +
 	"\x06tables\x18\x01 \x03(\tR\x06tables\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\tR\x04keys\x12\x10\n" +
@@ -1427,7 +1444,7 @@ const file_changefeeds_proto_rawDesc = "" +
 	"\x0foldest_retained\x18\x0f \x01(\tR\x0eoldestRetained\x12%\n" +
 	"\x0eheadroom_bytes\x18\x10 \x01(\x03R\rheadroomBytes\">\n" +
 	"\rCreateRequest\x12-\n" +
-	"\x04spec\x18\x01 \x01(\v2\x19.zankv.changefeed.v1.SpecR\x04spec\"\xd0\x03\n" +
+	"\x04spec\x18\x01 \x01(\v2\x19.zankv.changefeed.v1.SpecR\x04spec\"\xf8\x03\n" +
 	"\rUpdateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\bsink_uri\x18\x02 \x01(\tH\x00R\asinkUri\x88\x01\x01\x12\x17\n" +
@@ -1442,7 +1459,8 @@ const file_changefeeds_proto_rawDesc = "" +
 	" \x01(\x03H\aR\x0ebandwidthBytes\x88\x01\x01\x12\x1e\n" +
 	"\n" +
 	"generation\x18\v \x01(\x04R\n" +
-	"generationB\v\n" +
+	"generation\x12\x1b\n" +
+	"\x06runner\x18\f \x01(\tH\bR\x06runner\x88\x01\x01B\v\n" +
 	"\t_sink_uriB\a\n" +
 	"\x05_fromB\x05\n" +
 	"\x03_toB\t\n" +
@@ -1453,7 +1471,8 @@ const file_changefeeds_proto_rawDesc = "" +
 	"\b_digestsB\n" +
 	"\n" +
 	"\b_archiveB\x12\n" +
-	"\x10_bandwidth_bytes\"\x1e\n" +
+	"\x10_bandwidth_bytesB\t\n" +
+	"\a_runner\"\x1e\n" +
 	"\fPauseRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x1f\n" +
 	"\rResumeRequest\x12\x0e\n" +
