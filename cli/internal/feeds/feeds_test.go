@@ -68,10 +68,13 @@ func TestGolden(t *testing.T) {
 	second.Spec.SinkURI, second.Spec.Filter = "file:///backup/all", changefeed.Filter{}
 	second.Owners = nil
 	delete(second.Progress, 1)
+	synced := orders()
+	synced.Spec.ID, synced.Spec.Runner, synced.Spec.SinkURI, synced.Owners = "sync-default-to-dc-b", changefeed.RunBySyncer, "zankv://10.1.0.1:12382", nil
 	for name, print := range map[string]func(*bytes.Buffer) error{
 		"query.txt":        func(b *bytes.Buffer) error { return Query(b, orders(), now) },
 		"query-paused.txt": func(b *bytes.Buffer) error { return Query(b, second, now) },
-		"list.txt":         func(b *bytes.Buffer) error { return List(b, []Status{*second, *orders()}, now) },
+		"query-syncer.txt": func(b *bytes.Buffer) error { return Query(b, synced, now) },
+		"list.txt":         func(b *bytes.Buffer) error { return List(b, []Status{*second, *orders(), *synced}, now) },
 		"checkpoint.txt":   func(b *bytes.Buffer) error { return Checkpoints(b, orders(), now) },
 		"query.json":       func(b *bytes.Buffer) error { return JSON(b, ObjectOf(orders(), now)) },
 		"statistics.txt":   func(b *bytes.Buffer) error { return Statistics(b, orders(), RatesOf(earlier(), orders(), now), now) },

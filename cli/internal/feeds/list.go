@@ -11,7 +11,7 @@ import (
 
 // List shows changefeeds, one a line.
 func List(w io.Writer, all []Status, now time.Time) error {
-	t := table.New("ID", "NAMESPACE", "STATE", "CAUSE", ">ENTRIES", ">LAG", "CHECKPOINT", "OWNED", "SINK")
+	t := table.New("ID", "NAMESPACE", "STATE", "CAUSE", ">ENTRIES", ">LAG", "CHECKPOINT", "OWNED", "RUN BY", "SINK")
 	for i := range all {
 		s := &all[i]
 		standings := Standings(s, now)
@@ -21,7 +21,7 @@ func List(w io.Writer, all []Status, now time.Time) error {
 			cause = fmt.Sprintf("%s: %s", trouble.Stage, trouble.Code)
 		}
 		t.Row(s.Spec.ID, s.Spec.Namespace, string(State(s, standings)), cause, fmt.Sprint(total.LagEntries), table.Seconds(total.LagSeconds), table.Time(total.Time),
-			fmt.Sprintf("%d of %d", total.Owned, count(s)), s.Spec.SinkURI)
+			fmt.Sprintf("%d of %d", total.Owned, count(s)), runner(&s.Spec), s.Spec.SinkURI)
 	}
 	_, err := t.WriteTo(w)
 	return err

@@ -65,6 +65,9 @@ func Definition(w io.Writer, s *changefeed.Spec) {
 	line(b, "range", "from %s, %s", s.From, to)
 	line(b, "filter", "%s", filter(&s.Filter, s.Digests))
 	line(b, "format", "%s, a heartbeat every %s", s.Format, time.Duration(s.Heartbeat))
+	if s.Runner != changefeed.RunByNodes {
+		line(b, "run by", "%s", runner(s))
+	}
 	if s.BandwidthBytes > 0 {
 		line(b, "bandwidth", "at most %s a second for each partition", table.Bytes(s.BandwidthBytes))
 	}
@@ -72,6 +75,17 @@ func Definition(w io.Writer, s *changefeed.Spec) {
 		line(b, "archive", "%s", s.Archive)
 	}
 	io.WriteString(w, b.String())
+}
+
+// runner says which processes run it.
+func runner(s *changefeed.Spec) string {
+	switch s.Runner {
+	case changefeed.RunByNodes:
+		return "nodes"
+	case changefeed.RunBySyncer:
+		return "zankv-cdc sync"
+	}
+	return s.Runner
 }
 
 // filter says in words what is carried.
