@@ -7,6 +7,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/admin"
+	"github.com/zankv/zankv/cdc/changefeed/remote"
 	"github.com/zankv/zankv/cdc/changefeed/worker"
 )
 
@@ -27,6 +28,7 @@ type Changefeeds struct {
 type changefeeds struct {
 	source  *feedSource
 	admin   *admin.Server
+	remote  *remote.Server
 	manager *worker.Manager
 	budget  *changefeed.Budget
 }
@@ -46,6 +48,7 @@ func (n *Node) openChangefeeds() error {
 	n.cdc.admin = admin.NewServer(admin.Options{
 		Registry: o.Registry, Source: n.cdc.source, Partitions: n.partitionsOf, Sinks: o.Checks, Logger: n.opts.Logger,
 	})
+	n.cdc.remote = remote.NewServer(remote.ServerOptions{Registry: o.Registry, Cluster: n.opts.ClusterID, Nodes: n.grpcAddresses, Logger: n.opts.Logger})
 	if o.Off {
 		return nil
 	}
@@ -58,6 +61,18 @@ func (n *Node) openChangefeeds() error {
 		Budget: n.cdc.budget, Logger: n.opts.Logger,
 	})
 	return err
+}
+
+// grpcAddresses are those of the cluster's nodes that are there.
+func (n *Node) grpcAddresses() []string {
+	view := n.opts.Meta.View()
+	var all []string
+	for id, node := range view.Nodes {
+		if node.Live {
+			all = append(all, grpcAddress(view, id))
+		}
+	}
+	return all
 }
 
 // runChangefeeds runs what this node claims, from when its own replicas are open. On the way out everything is flushed, saved and released.

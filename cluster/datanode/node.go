@@ -208,6 +208,9 @@ func (n *Node) serve(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return ignoreClosed(n.grpc.Serve(l.GRPC)) })
 	group.Go(func() error {
 		<-ctx.Done()
+		if n.cdc.remote != nil {
+			n.cdc.remote.Close() // while what it has to say can be heard
+		}
 		n.grpc.Stop()
 		return n.http.Close()
 	})
@@ -231,6 +234,9 @@ func (n *Node) fail(err error) {
 // Close releases what Open took. Run must have returned.
 func (n *Node) Close() error {
 	var errs []error
+	if n.cdc.remote != nil {
+		n.cdc.remote.Close()
+	}
 	if n.cdc.source != nil {
 		errs = append(errs, n.cdc.source.far.Close())
 	}

@@ -16,6 +16,7 @@ func (n *Node) services() *grpc.Server {
 	n.feed.Register(s)
 	if n.cdc.admin != nil {
 		n.cdc.admin.Register(s)
+		n.cdc.remote.Register(s)
 	}
 	return s
 }
