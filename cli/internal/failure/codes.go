@@ -25,6 +25,7 @@ const (
 	Exists       Code = "exists"
 	Conflict     Code = "conflict"
 	NotSupported Code = "not-supported"
+	Refused      Code = "refused"
 )
 
 // Exit codes.
@@ -32,6 +33,7 @@ const (
 	ExitError       = 1
 	ExitUsage       = 2
 	ExitCompacted   = 3
+	ExitRefused     = 3
 	ExitNotFound    = 4
 	ExitUnavailable = 5
 	ExitConflict    = 6
@@ -56,6 +58,7 @@ var Table = []Row{
 	{Invalid, ExitUsage, "the definition can't be run: the sink's address, a filter, a place"},
 	{Unconfirmed, ExitUsage, "it has to be confirmed, by --no-confirm where nobody can be asked"},
 	{Compacted, ExitCompacted, "the position was compacted away on every replica"},
+	{Refused, ExitRefused, "zankv-repair won't: it isn't safe as things are"},
 	{NotFound, ExitNotFound, "there is no such changefeed, namespace, partition or consumer"},
 	{Unavailable, ExitUnavailable, "no node, replica, registry or broker answered: worth a retry"},
 	{Exists, ExitConflict, "there is one of that id already"},
