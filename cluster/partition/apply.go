@@ -126,6 +126,8 @@ func (r *Replica) settle(b *batch, outcome command.Outcome) {
 	}
 	r.forgetMoves(b)
 	r.settleRole(b, outcome)
+	r.settleMoves(b, outcome)
+	r.settleRows(b, outcome)
 	if outcome != command.Answered {
 		r.view.ends.forget()
 	}

@@ -31,6 +31,8 @@ type batch struct {
 	opened         time.Time
 	role           *roleCall // that it carries out
 	unknown        bool      // its clients were told that the outcome isn't known
+	moves          []move    // of places of senders and peers
+	rows           rowsOfLog
 }
 
 // flightKey says which batch last changed a key, and by which of its mutations.
@@ -46,12 +48,25 @@ func (b *batch) empty() bool { return len(b.ev.Mutations) == 0 && len(b.ev.Own) 
 type arena struct {
 	chunk    []byte
 	elements []event.Element
+	origins  []event.Origin
 }
 
 const (
 	arenaChunk    = 16 << 10
 	arenaElements = 128
+	arenaOrigins  = 128
 )
+
+func (a *arena) copyOrigin(o *event.Origin) *event.Origin {
+	if o == nil {
+		return nil
+	}
+	if len(a.origins) == cap(a.origins) {
+		a.origins = make([]event.Origin, 0, arenaOrigins)
+	}
+	a.origins = append(a.origins, *o)
+	return &a.origins[len(a.origins)-1]
+}
 
 // copyElements copies elements with what their slices hold.
 func (a *arena) copyElements(p []event.Element) []event.Element {

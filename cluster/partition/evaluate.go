@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
 )
 
@@ -81,6 +80,9 @@ func (r *Replica) admits(l *lane, req *command.Request) bool {
 	if flags&command.Barrier != 0 {
 		return r.flights == 0 && (r.open == nil || r.open.empty())
 	}
+	if l.errand != nil {
+		return r.admitsErrand(l.errand)
+	}
 	if req.Spec.Scope == command.ScopeNamespace {
 		return l.open == 0
 	}
@@ -113,11 +115,15 @@ func (r *Replica) mixes(l *lane, req *command.Request) bool {
 func (r *Replica) keysFree(req *command.Request) bool {
 	free := true
 	eachKey(req, func(key []byte) bool {
-		at, flying := r.inflight[string(key)]
-		free = !(flying && at.batch != r.open) && (len(r.waitedFor) == 0 || !r.waitedFor[string(key)])
+		free = r.keyFree(key)
 		return free
 	})
 	return free
+}
+
+func (r *Replica) keyFree(key []byte) bool {
+	at, flying := r.inflight[string(key)]
+	return !(flying && at.batch != r.open) && (len(r.waitedFor) == 0 || !r.waitedFor[string(key)])
 }
 
 // keepWaiting puts a lane behind those that wait already; what it wants to write nobody passes it for.
@@ -127,11 +133,18 @@ func (r *Replica) keepWaiting(l *lane, req *command.Request) {
 	if flags&command.Barrier != 0 {
 		r.waitsForAll = true
 	}
-	if flags&command.Write != 0 {
-		eachKey(req, func(key []byte) bool {
-			r.waitedFor[string(key)] = true
-			return true
-		})
+	if flags&command.Write == 0 {
+		return
+	}
+	hold := func(key []byte) bool {
+		r.waitedFor[string(key)] = true
+		return true
+	}
+	switch {
+	case l.errand == nil:
+		eachKey(req, hold)
+	case l.errand.keys != nil:
+		l.errand.keys(hold)
 	}
 }
 
@@ -143,6 +156,9 @@ func (r *Replica) runRequest(l *lane, req *command.Request) {
 	switch {
 	case l.role != nil:
 		r.runRole(l, req)
+		return
+	case l.errand != nil:
+		r.runErrandNow(l, req)
 		return
 	case r.role.SyncerOnly && flags&command.Write != 0:
 		r.refuseClient(l, req)
@@ -326,7 +342,7 @@ func (r *Replica) openBatch() *batch {
 	b.ev.Time = r.clock.Next(now.UnixNano(), 1)
 	b.ev.Wall = r.clock.Wall(now.UnixMilli())
 	b.ev.Term = r.term
-	b.ev.Clusters = r.selfAssignment()
+	r.assignClusters(b)
 	b.proposal = batchProposal(b, r.term, r.generation)
 	r.nextGroup = 0
 	r.open = b
@@ -340,6 +356,7 @@ func (r *Replica) closeBatch() {
 		return
 	}
 	r.open = nil
+	r.finishRows(b)
 	r.clock.Observe(b.ev.Time + int64(len(b.ev.Mutations)) - 1)
 	r.flights++
 	r.flightBytes += b.bytes
@@ -360,6 +377,7 @@ func (r *Replica) offerBatch() {
 		r.open = nil
 		return
 	}
+	r.finishRows(r.open)
 	r.offer.Lock()
 	r.offer.open = r.open
 	r.offer.Unlock()
@@ -384,19 +402,6 @@ func (r *Replica) takeBackOffer() {
 		r.flights++
 		r.flightBytes += b.bytes
 	}
-}
-
-// selfAssignment gives this cluster a number in the partition, if it has none.
-func (r *Replica) selfAssignment() []event.ClusterName {
-	names := r.store.State().Clusters
-	for number, id := range names {
-		if number > 0 && id == r.opts.Cluster {
-			r.self = event.ClusterNumber(number)
-			return nil
-		}
-	}
-	r.self = event.ClusterNumber(max(len(names), 1))
-	return []event.ClusterName{{Number: r.self, ID: r.opts.Cluster}}
 }
 
 // failLanes tells lanes that this replica doesn't lead.

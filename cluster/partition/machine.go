@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"errors"
+
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
 	"github.com/zankv/zankv/cluster/multiraft"
@@ -122,7 +124,7 @@ func (r *Replica) startServing() {
 	r.term = l.Term
 	r.clock.Observe(state.Clock)
 	r.clock.Wall(state.Wall)
-	r.selfAssignment()
+	r.numberClusters(state.Clusters)
 	if err := r.readSettings(); err != nil {
 		r.opts.Fatal(err)
 		return
@@ -133,12 +135,12 @@ func (r *Replica) startServing() {
 
 // readSettings reads what the partition's own rows say about how commands are evaluated.
 func (r *Replica) readSettings() error {
-	r.replicates = false
-	err := r.store.Own(event.OwnReplicates, func(_, value []byte) bool {
-		r.replicates = len(value) > 0 && value[0] == 1
-		return true
-	})
+	since, err := r.store.Replicates()
 	if err != nil {
+		return err
+	}
+	r.replicates = !since.IsZero()
+	if err := errors.Join(r.readPlaces(), r.readConflictLog()); err != nil {
 		return err
 	}
 	r.initial = nil

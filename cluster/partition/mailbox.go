@@ -128,8 +128,9 @@ type lane struct {
 	// blockers: it has requests that may block. ends says how some of them are to end that haven't blocked yet.
 	blockers bool
 	ends     map[*command.Request]command.UnblockHow
-	// role: its one request isn't a client's, but this.
-	role *roleCall
+	// role, errand: its one request isn't a client's, but this.
+	role   *roleCall
+	errand *errand
 }
 
 // finished says whether every request has its outcome.

@@ -171,6 +171,14 @@ type Replica struct {
 	expired     [][]byte
 	cleaning    cleaning
 	moves       map[string]consumerMove // consumers whose new position isn't applied yet
+	places      map[string]*placed      // senders, as applied
+	moving      map[string]*batch       // places whose new state isn't applied yet
+	patience    map[string]patience
+	sending     map[string]bool // whether clusters have senders with a place; what isn't in it has to be looked up
+	names       event.Names     // of clusters: those that have a number, and those that get one with the next event that needs it
+	conflicts   conflictLog
+	replaying   replaying
+	outcomes    outcomeCounters
 	lastExpiry  time.Time
 	lastRetain  time.Time
 	farBehind   bool  // what is kept for its size lies far behind the log's head
@@ -190,7 +198,7 @@ func Open(opts Options) (*Replica, error) {
 		opts: opts, name: fmt.Sprintf("%s-%d", opts.Namespace, opts.Partition),
 		box: newMailbox(opts.QueuedRequests), stop: make(chan struct{}), done: make(chan struct{}),
 		inflight: make(map[string]flightKey), waitedFor: make(map[string]bool),
-		moves: make(map[string]consumerMove), confirming: make(map[uint64][]answer), blockers: make(map[*command.Request]*lane), log: opts.Log.Group(opts.Group),
+		moves: make(map[string]consumerMove), moving: make(map[string]*batch), confirming: make(map[uint64][]answer), blockers: make(map[*command.Request]*lane), log: opts.Log.Group(opts.Group),
 	}
 	r.view.r, r.tx.r = r, r
 	r.configure(&r.ctx)

@@ -91,17 +91,26 @@ type batchTx struct {
 // Emit implements command.Tx.
 func (t *batchTx) Emit(m *event.Mutation) {
 	r, b := t.r, t.r.open
-	b.ev.Mutations = append(b.ev.Mutations, *m)
-	n := len(b.ev.Mutations) - 1
-	e := &b.ev.Mutations[n]
-	e.Key, e.Value, e.Before.Value = r.arena.copy(m.Key), r.arena.copy(m.Value), r.arena.copy(m.Before.Value)
-	e.Elements = r.arena.copyElements(m.Elements)
+	e, n := r.take(b, m)
 	e.Group, e.Command = t.group, t.command
 	command.Stamp(e, event.Version{Time: b.ev.Time + int64(n), Cluster: r.self})
+	r.view.ends.noteEmitted(e)
+	if len(r.conflicts.keys) > 0 && wholeKey(e) {
+		r.heal(b, e.Key)
+	}
+}
+
+// take copies a mutation into the open batch: its key is in flight there from now on.
+func (r *Replica) take(b *batch, m *event.Mutation) (e *event.Mutation, n int) {
+	b.ev.Mutations = append(b.ev.Mutations, *m)
+	n = len(b.ev.Mutations) - 1
+	e = &b.ev.Mutations[n]
+	e.Key, e.Value, e.Before.Value = r.arena.copy(m.Key), r.arena.copy(m.Value), r.arena.copy(m.Before.Value)
+	e.Elements = r.arena.copyElements(m.Elements)
 	b.undo = append(b.undo, r.inflight[asString(e.Key)])
 	r.inflight[asString(e.Key)] = flightKey{batch: b, mutation: n}
 	b.bytes += mutationSize(e)
-	r.view.ends.noteEmitted(e)
+	return e, n
 }
 
 // What a mutation, and an element in it, take in the log beyond their keys and values, as a bound rather than a mean: of versions, numbers
@@ -122,6 +131,7 @@ func mutationSize(m *event.Mutation) int {
 
 // rollback takes back what was emitted since the batch had n mutations.
 func (r *Replica) rollback(b *batch, n int) {
+	r.cutOwn(b, b.rows.upTo(b, n))
 	r.view.over.forget()
 	r.view.ends.forget()
 	for i := len(b.ev.Mutations) - 1; i >= n; i-- {
