@@ -54,6 +54,7 @@ func (d *Diverged) has(rec *Record) bool {
 //
 //	01 time id   a Record, by the time of the version that came in: 8 bytes big-endian
 //	02 id        a Diverged
+//	00           the partition's count of both kinds, no row of this package's (cluster/partition)
 const (
 	recordRow   = 1
 	divergedRow = 2

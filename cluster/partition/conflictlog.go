@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"time"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
@@ -83,6 +84,7 @@ type conflictLog struct {
 	sources map[string]struct{}
 	// batches is how many batches changed the log; lost is the first batch of its generation that never took effect, so that counts went back to what they were before it.
 	batches uint64
+	trimmed time.Time // when it was last seen to have no record that is too old
 	lost    struct{ generation, number uint64 }
 }
 

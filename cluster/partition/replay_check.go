@@ -87,6 +87,8 @@ func checkMutation(m *event.Mutation, names int) error {
 		return fmt.Errorf("type %d: the sender runs a newer program", m.Type)
 	case m.Op.OnElements() && m.Type != m.Op.ElementType():
 		return fmt.Errorf("%s of type %s", m.Op, m.Type)
+	case m.Op.OnElements() && m.Type == event.TypeList && m.Count > 0 && len(m.Value) != listEnds:
+		return fmt.Errorf("a list's ends of %d bytes, want %d", len(m.Value), listEnds)
 	case !utf8.ValidString(m.Command):
 		return errors.New("command's name isn't UTF-8")
 	}
@@ -97,6 +99,8 @@ func checkMutation(m *event.Mutation, names int) error {
 			return fmt.Errorf("cluster number %d has no id", e.Prev.Cluster)
 		case math.IsNaN(e.Score):
 			return fmt.Errorf("member %q has NaN for a score", clipKey(e.Sub))
+		case m.Type == event.TypeList && (len(e.Sub) == 0 || len(e.Sub)%listWord != 0 || len(e.Sub) > listPlace):
+			return fmt.Errorf("an item's place of %d bytes", len(e.Sub))
 		case m.Type == event.TypeBitmap && len(e.Sub) != segmentNumber:
 			return fmt.Errorf("segment number % x: want %d bytes", clipKey(e.Sub), segmentNumber)
 		}
@@ -104,5 +108,11 @@ func checkMutation(m *event.Mutation, names int) error {
 	return nil
 }
 
-// segmentNumber is the length of a bitmap segment's Sub.
-const segmentNumber = 4
+// What commands on these types rely on (cluster/command, list.go): the length of a bitmap segment's Sub, of a list's ends, and of an item's place, which is
+// made of words.
+const (
+	segmentNumber = 4
+	listEnds      = 17
+	listWord      = 8
+	listPlace     = 64
+)

@@ -2,9 +2,9 @@ package partition
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"testing"
 	"time"
 
@@ -213,11 +213,80 @@ func refused(t *testing.T, what string, err error, want Refusal) *ReplayError {
 	return why
 }
 
-// one is a range of one mutation that another cluster made, for what no cluster here does.
-func (s *stream) one(at store.Sender, m event.Mutation) *Range {
-	position := event.Position{Term: math.MaxUint32, Index: at.Reached.Position.Index + 1}
-	return &Range{
-		Sender: s.id, From: at.Reached, To: store.Cursor{Position: position, Done: store.AllDone}, Time: m.Version.Time, Names: event.Names{"", s.id.Cluster, "dc-c", "dc-b"},
-		Slices: []Slice{{Position: position, Event: &event.Event{Mutations: []event.Mutation{m}}}},
+// The numbers of clusters in the ranges of a sender that no cluster here is.
+const (
+	byA event.ClusterNumber = 1
+	byB event.ClusterNumber = 2
+	byC event.ClusterNumber = 3
+)
+
+var senderNames = event.Names{"", "dc-a", "dc-b", "dc-c"}
+
+// sender sends what no cluster here made.
+func (c *cluster) sender(cluster string) *stream {
+	s := &stream{t: c.t, to: c, id: store.SenderID{Cluster: cluster, Namespace: "default"}}
+	c.asLeader("the sender is adopted", func(r *Replica) error {
+		_, err := r.AdoptSender(c.t.Context(), s.id, 1, meta.HashCRC16, event.Position{Term: 1, Index: 1}, 1)
+		return err
+	})
+	return s
+}
+
+// next is a range with events of these mutations after a place, one event for each list of them.
+func (s *stream) next(at store.Sender, time int64, events ...[]event.Mutation) *Range {
+	rng := &Range{Sender: s.id, From: at.Reached, To: at.Reached, Time: time, Names: senderNames}
+	for _, mutations := range events {
+		rng.To = store.Cursor{Position: event.Position{Term: 1, Index: rng.To.Position.Index + 1}, Done: store.AllDone}
+		rng.Slices = append(rng.Slices, Slice{Position: rng.To.Position, Event: &event.Event{Mutations: mutations}})
 	}
+	return rng
+}
+
+// send has one event replayed.
+func (s *stream) send(mutations ...event.Mutation) (Replayed, error) {
+	s.t.Helper()
+	at := s.place()
+	return s.to.leader().replica.Replay(s.t.Context(), s.next(at, at.Time, mutations))
+}
+
+// sent wants that an event is taken.
+func (s *stream) sent(mutations ...event.Mutation) Replayed {
+	s.t.Helper()
+	got, err := s.send(mutations...)
+	must(s.t, err)
+	return got
+}
+
+func at(time int64, by event.ClusterNumber) event.Version {
+	return event.Version{Time: time, Cluster: by}
+}
+
+// setBy is what SET makes.
+func setBy(key, value string, v, prev event.Version) event.Mutation {
+	return event.Mutation{
+		Op: event.OpSet, Type: event.TypeString, Key: []byte(key), Value: []byte(value), Version: v, Prev: prev, Floor: v, ExpiryVersion: v, Command: "set",
+		Before: event.Before{Exists: !prev.IsZero(), Type: event.TypeString},
+	}
+}
+
+// delBy is what DEL makes.
+func delBy(key string, v, prev event.Version) event.Mutation {
+	return event.Mutation{
+		Op: event.OpDel, Type: event.TypeString, Key: []byte(key), Version: v, Prev: prev, Floor: v, ExpiryVersion: v, Command: "del", Tombstone: true,
+		Before: event.Before{Exists: true, Type: event.TypeString},
+	}
+}
+
+// pushBy is what RPUSH makes of a list that isn't there, or has count items then.
+func pushBy(key string, v, prev event.Version, count uint64, items ...string) event.Mutation {
+	m := event.Mutation{
+		Op: event.OpRPush, Type: event.TypeList, Key: []byte(key), Version: v, Prev: prev, KeyVersion: v, Generation: uint64(v.Time), Count: count, Command: "rpush",
+		Before: event.Before{Exists: !prev.IsZero(), Type: event.TypeList},
+	}
+	place := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n^1<<63) }
+	for i, item := range items {
+		m.Elements = append(m.Elements, event.Element{Sub: place(count - uint64(len(items)) + uint64(i)), Value: []byte(item)})
+	}
+	m.Value = append(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 0), count-1), 0)
+	return m
 }

@@ -428,6 +428,9 @@ func (r *Replica) tick() error {
 			return fmt.Errorf("partition %s: expiry: %w", r.name, err)
 		}
 	}
+	if err := r.trimConflicts(now); err != nil {
+		return err
+	}
 	r.snapshots.tidy(now)
 	return r.retain(now)
 }
