@@ -170,6 +170,7 @@ type Replica struct {
 	armed       time.Time                  // what the timer of waits is set to
 	expired     [][]byte
 	cleaning    cleaning
+	sinking     sinking
 	moves       map[string]consumerMove // consumers whose new position isn't applied yet
 	places      map[string]*placed      // senders, as applied
 	moving      map[string]*batch       // places whose new state isn't applied yet
@@ -430,6 +431,9 @@ func (r *Replica) tick() error {
 	}
 	if err := r.trimConflicts(now); err != nil {
 		return err
+	}
+	if err := r.raiseWatermark(now); err != nil {
+		return fmt.Errorf("partition %s: tombstone watermark: %w", r.name, err)
 	}
 	r.snapshots.tidy(now)
 	return r.retain(now)
