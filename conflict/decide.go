@@ -1,6 +1,10 @@
 package conflict
 
-import "github.com/zankv/zankv/cdc/event"
+import (
+	"time"
+
+	"github.com/zankv/zankv/cdc/event"
+)
 
 // Action says what becomes of a register's write, or of a whole mutation: that of its registers which is the highest. The numbers are on disk: never
 // renumber.
@@ -103,8 +107,8 @@ type Decision struct {
 	Action Action
 	// Outcomes are those of all registers that the mutation writes, in its order; the expiry, where it is decided by itself, comes last.
 	Outcomes []Outcome
-	// Emit are the changes to make here: none, one, or two in this order. Their bytes are those of the mutation and of Stored, their elements and origin
-	// the mutation's or the Decision's own.
+	// Emit are the changes to make here: none, or up to three in this order. Their bytes are those of the mutation and of Stored, their elements and origin
+	// the mutation's or the Decision's own. An OpExpire among them has no origin: it is this cluster's.
 	Emit []event.Mutation
 	// Heals: the key's open records of having diverged are to be closed, as it is a whole-key write's now.
 	Heals bool
@@ -167,6 +171,8 @@ type decider struct {
 	expireAt      int64
 	expiryVersion event.Version
 	expiryChanged bool
+	// ended: what was stored is emitted to be removed; the rows in Stored.Elements are of that life.
+	ended bool
 }
 
 // begin forgets what is below the watermark, and starts from the expiry as it is.
@@ -175,11 +181,47 @@ func (r *decider) begin() {
 	if !st.Exists && st.Version.Time <= w && st.Floor.Time <= w && st.ExpiryVersion.Time <= w {
 		st.Meta = event.Meta{}
 	}
-	r.expireAt, r.expiryVersion = st.ExpireAt, st.ExpiryVersion
 	r.d.origin = r.env.Origin
 	if r.m.Origin != nil {
 		r.d.origin = *r.m.Origin
 	}
+	if ended(st, r.m) {
+		r.end()
+	}
+	r.expireAt, r.expiryVersion = st.ExpireAt, st.ExpiryVersion
+}
+
+// ended says whether what is stored of the key had expired, and been forgotten, where the mutation was made. A key made of nothing says up to when its
+// cluster knew what all others had made (its expiry's version is that time, and nobody's): if all that is stored is older, and the expiry with it, that
+// cluster had the same, and there was no way left in which it could have been prolonged. Here it merely hasn't been removed yet.
+func ended(st *Stored, m *event.Mutation) bool {
+	bound := m.ExpiryVersion
+	if bound.Cluster != 0 || bound.Time == 0 || st.ExpireAt == 0 || st.ExpireAt > bound.Time/int64(time.Millisecond) {
+		return false
+	}
+	return max(st.Version.Time, st.Floor.Time, st.ExpiryVersion.Time) <= bound.Time
+}
+
+// end removes what is stored, as the expiry of the key does everywhere. A tombstone stays what it is, less the expiry.
+func (r *decider) end() {
+	st := &r.st
+	if !st.Exists {
+		st.ExpireAt = 0
+		return
+	}
+	r.expireAt, r.expiryVersion = 0, st.ExpiryVersion
+	out := r.emit(event.OpExpire, st.Type, st.Floor)
+	out.Version, out.Origin = st.Version, nil
+	*st = Stored{Elements: st.Elements, Diverged: st.Diverged}
+	r.ended = true
+}
+
+// author is a version that somebody made: the bound in time that an expiry's version is in a key made of nothing stands for none.
+func author(v event.Version) event.Version {
+	if v.Cluster == 0 {
+		return event.Version{}
+	}
+	return v
 }
 
 // element is what is stored of the mutation's element i.
@@ -188,7 +230,7 @@ func (r *decider) element(i int) Element {
 		return Element{}
 	}
 	e := r.st.Elements[i]
-	if !e.Exists && e.Version.Time <= r.env.Watermark {
+	if e.Exists && r.ended || !e.Exists && e.Version.Time <= r.env.Watermark {
 		return Element{}
 	}
 	return e
@@ -267,7 +309,7 @@ func (r *decider) takeExpiry(made bool) {
 
 // decideExpiry decides EXPIRE and PERSIST: by the timestamp rule, whatever the key's type.
 func (r *decider) decideExpiry() {
-	o := Outcome{Register: RegisterExpiry, Stored: r.st.ExpiryVersion, Prev: r.m.Prev}
+	o := Outcome{Register: RegisterExpiry, Stored: author(r.st.ExpiryVersion), Prev: r.m.Prev}
 	switch c := r.env.Compare(r.m.Version, r.st.ExpiryVersion); {
 	case c == 0:
 		o.Action, o.Reason = AlreadyApplied, SameVersion

@@ -53,7 +53,7 @@ func (r *decider) emitRemoval(version, floor event.Version) {
 		out.KeyVersion = version
 	}
 	if floor != r.m.Version {
-		out.Prev = r.st.ExpiryVersion // nothing but the expiry is written
+		out.Prev = author(r.st.ExpiryVersion) // nothing but the expiry is written
 	}
 }
 
@@ -65,9 +65,19 @@ func (r *decider) emitKept(floor event.Version) {
 		op = event.OpPersist
 	}
 	out := r.emit(op, st.Type, floor)
-	out.Prev = st.ExpiryVersion
+	out.Prev = author(st.ExpiryVersion)
 	out.Generation, out.Count = st.Generation, st.Count
 	out.Before.Version, out.Before.Value = st.Version, st.Value
+}
+
+// splitExpiry writes the expiry by a mutation of its own before an op on elements that go on in the life of a key. Outside, an op that shows another
+// expiry than the key had says that the key is made anew.
+func (r *decider) splitExpiry() {
+	if r.expireAt == r.st.ExpireAt {
+		return
+	}
+	r.emitKept(r.st.Floor)
+	r.st.ExpireAt, r.st.ExpiryVersion, r.expiryChanged = r.expireAt, r.expiryVersion, false
 }
 
 // emitText writes a string, over whatever is there.
@@ -98,11 +108,14 @@ func ownCount(m *event.Mutation) uint64 {
 // emitElements writes or removes elements. A key that isn't there, or is a string, becomes a collection of them.
 func (r *decider) emitElements(won []event.Element, floor event.Version) {
 	m, st := r.m, &r.st
+	lives := st.Exists && st.Type == m.Type
+	if lives {
+		r.splitExpiry()
+	}
 	out := r.emit(m.Op, m.Type, floor)
 	out.Elements = won
 	out.KeyVersion = r.env.later(st.Version, m.Version)
 	out.Generation = r.env.Generation
-	lives := st.Exists && st.Type == m.Type
 	if lives {
 		out.Generation, out.Count = st.Generation, st.Count
 	}
@@ -160,6 +173,7 @@ func (r *decider) emitAmong(won []event.Element, gone []int) {
 // emitGone removes elements for a floor. They need no tombstones: the floor is above them.
 func (r *decider) emitGone(gone []int, floor event.Version) {
 	st := &r.st
+	r.splitExpiry()
 	out := r.emit(removeOps[st.Type], st.Type, floor)
 	out.KeyVersion, out.Generation, out.Count = st.Version, st.Generation, st.Count-uint64(len(gone))
 	for _, i := range gone {
@@ -175,6 +189,9 @@ var removeOps = map[event.Type]event.Op{event.TypeHash: event.OpHDel, event.Type
 func (r *decider) emitList() {
 	m, st := r.m, &r.st
 	r.takeExpiry(!st.Exists)
+	if st.Exists {
+		r.splitExpiry()
+	}
 	out := r.emit(m.Op, m.Type, st.Floor)
 	out.Elements, out.Value, out.Count = m.Elements, m.Value, m.Count
 	out.KeyVersion, out.Generation = m.Version, r.env.Generation
