@@ -1,0 +1,397 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/store"
+	"github.com/zankv/zankv/replay/replaypb"
+)
+
+// Writer is the changefeed.Writer of one partition of the source.
+//
+// Who calls fills lanes; goroutines of their own, one for each parcel under way, empty them. They meet under mu.
+type Writer struct {
+	sink    *Sink
+	target  changefeed.Target
+	peer    string // the target's cluster id
+	sender  *replaypb.Sender
+	id      store.SenderID
+	meter   *changefeed.Meter
+	share   *changefeed.Share
+	limit   limiter // the definition's
+	limited atomic.Int32
+	resume  changefeed.Resume
+	// interval is how often a place is moved while events pass a lane by.
+	interval time.Duration
+
+	// The filler's.
+	split   splitter
+	joined  bool // an event came
+	snap    snapshot
+	counts  counts
+	scratch event.Event
+
+	mu struct {
+		sync.Mutex
+		lanes []lane
+		// reached is up to where everything came, time the source's clock there; last is the last event. events counts them, bytes what they have.
+		reached event.Position
+		time    int64
+		last    event.Position
+		events  uint64
+		bytes   int64
+		marks   marks
+		// names are the ids of the numbers in what comes. A table that is here isn't altered any more.
+		names event.Names
+		// complete is the last key of a snapshot of which all rows came.
+		complete  []byte
+		confirmed int64
+		trying    int // lanes that repeat a call
+		err       error
+		closed    bool
+	}
+	progress chan struct{} // to the filler: a parcel is done
+	failed   chan struct{}
+	ctx      context.Context
+	stop     context.CancelFunc
+	work     sync.WaitGroup // lanes that are busy, and tend
+}
+
+var _ changefeed.StateWriter = (*Writer)(nil)
+
+func newWriter(s *Sink, t changefeed.Target, topo *replaypb.TopologyResponse, hash func([]byte) uint32, source string) *Writer {
+	w := &Writer{
+		sink: s, target: t, peer: topo.Cluster, meter: t.Meter, progress: make(chan struct{}, 1), failed: make(chan struct{}),
+		sender: &replaypb.Sender{Cluster: t.Cluster, Namespace: t.Spec.Namespace, Partition: t.Partition, Partitions: t.Partitions, Hash: source},
+		id:     store.SenderID{Cluster: t.Cluster, Namespace: t.Spec.Namespace, Partition: t.Partition},
+	}
+	w.limit.rate = t.Spec.BandwidthBytes
+	w.share = t.Budget.Join()
+	w.split = splitter{hash: hash, peer: topo.Cluster}
+	w.mu.lanes = make([]lane, len(topo.Partitions))
+	for n := range w.mu.lanes {
+		w.mu.lanes[n].w, w.mu.lanes[n].n = w, uint32(n)
+	}
+	pairs := time.Duration(len(topo.Partitions)) * time.Duration(t.Partitions)
+	w.interval = min(max(pairs*time.Second/movesPerSecond, minInterval), s.config.Idle)
+	return w
+}
+
+// openLanes asks every target partition where the sender stands.
+func (w *Writer) openLanes(ctx context.Context, told func(error)) error {
+	err := w.each(ctx, func(ctx context.Context, l *lane) error {
+		place, err := l.open(ctx, told)
+		if err != nil {
+			return err
+		}
+		return l.settle(place)
+	})
+	if err != nil {
+		return err
+	}
+	w.resume = w.where()
+	w.mu.reached, w.mu.time, w.mu.last = w.resume.After, w.resume.Time, w.resume.After
+	w.mu.marks.begin(mark{position: w.resume.After, time: w.resume.Time})
+	return nil
+}
+
+// each calls do for every lane, some at a time.
+func (w *Writer) each(ctx context.Context, do func(context.Context, *lane) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range w.mu.lanes {
+		select {
+		case w.sink.opening <- struct{}{}:
+		case <-ctx.Done():
+			if err := g.Wait(); err != nil {
+				return err
+			}
+			return ctx.Err()
+		}
+		g.Go(func() error {
+			defer func() { <-w.sink.opening }()
+			return do(ctx, &w.mu.lanes[i])
+		})
+	}
+	return g.Wait()
+}
+
+// where is where reading goes on: after the least place. One within an event has it come again: the entry before, which is of the event's term since a
+// term's first entry is no event.
+func (w *Writer) where() changefeed.Resume {
+	r := changefeed.Resume{Known: true, Decides: true, Time: math.MaxInt64}
+	first := true
+	for i := range w.mu.lanes {
+		l := &w.mu.lanes[i]
+		if l.needs {
+			r.InSnapshot = true
+			continue
+		}
+		if at := before(l.place); first || at.Compare(r.After) < 0 {
+			r.After = at
+		}
+		r.Time = min(r.Time, l.time)
+		first = false
+	}
+	if first {
+		r.Time = 0
+	}
+	return r
+}
+
+// before is the last position of which everything is in at a place.
+func before(c store.Cursor) event.Position {
+	p := c.Position
+	switch {
+	case c.Done == store.AllDone || p.IsZero():
+		return p
+	case p.Index <= 1:
+		return event.Position{}
+	}
+	return event.Position{Term: p.Term, Index: p.Index - 1}
+}
+
+func (w *Writer) start(ctx context.Context) {
+	w.ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
+	w.work.Add(1)
+	go w.tend()
+}
+
+// Resume says where the target's partitions stand.
+func (w *Writer) Resume() changefeed.Resume { return w.resume }
+
+// Failed is closed at the first failure.
+func (w *Writer) Failed() <-chan struct{} { return w.failed }
+
+// Err is the first failure, a *changefeed.Error; nil if there is none.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.err
+}
+
+// fail keeps the first failure.
+func (w *Writer) fail(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failLocked(err)
+}
+
+func (w *Writer) failLocked(err error) error {
+	if w.mu.err != nil {
+		return w.mu.err
+	}
+	w.mu.err = failure(err, "writing to %s", w.sink.where())
+	close(w.failed)
+	return w.mu.err
+}
+
+// Durable is the last event, or heartbeat, up to which all target partitions have everything.
+func (w *Writer) Durable() changefeed.Reached {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	least := w.mu.reached
+	for i := range w.mu.lanes {
+		l := &w.mu.lanes[i]
+		if l.syncing || l.needs {
+			return changefeed.Reached{}
+		}
+		if at := before(l.place); at.Compare(least) < 0 {
+			least = at
+		}
+	}
+	return w.mu.marks.at(least)
+}
+
+// Close ends the writer; what wasn't sent yet is dropped, calls under way are broken off.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	again := w.mu.closed
+	w.mu.closed = true
+	if w.mu.err == nil {
+		w.mu.err = errClosed()
+	}
+	w.mu.Unlock()
+	if again {
+		w.work.Wait()
+		return nil
+	}
+	w.stop()
+	for i := range w.mu.lanes {
+		w.mu.lanes[i].abandon()
+	}
+	w.work.Wait()
+	w.mu.Lock()
+	for i := range w.mu.lanes {
+		w.mu.lanes[i].dropLocked()
+	}
+	w.mu.Unlock()
+	w.meter.Trying.Store(nil)
+	w.counts.publish(w.meter)
+	w.share.Leave()
+	w.sink.forget(w)
+	return nil
+}
+
+// Event takes the next event.
+func (w *Writer) Event(ctx context.Context, st *event.Stamp, ev *event.Event, names event.Names) error {
+	if err := w.usable(); err != nil {
+		return err
+	}
+	if err := w.joins(st); err != nil {
+		return err
+	}
+	begin := w.counts.begin()
+	need := w.split.take(ev, len(w.mu.lanes), names)
+	var big *large
+	if need > 0 {
+		var err error
+		if big, err = w.room(ctx, need); err != nil {
+			return err
+		}
+	}
+	w.put(st, ev, names, big, need)
+	w.counts.event(len(ev.Mutations), w.split.dropped, begin, w.meter)
+	return nil
+}
+
+func (w *Writer) usable() error {
+	select {
+	case <-w.failed:
+		return w.Err()
+	case <-w.ctx.Done():
+		return errClosed()
+	default:
+		return nil
+	}
+}
+
+// joins is that nothing lies between what came and an event that comes.
+func (w *Writer) joins(st *event.Stamp) error {
+	if w.joined {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.resume.InSnapshot && !w.snap.done {
+		return w.failLocked(&changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeNeedsSync,
+			What: fmt.Sprintf("event %s came for %s, which has to get the state of %s first", st.Position, w.sink.where(), w.id)})
+	}
+	if st.Prev.Compare(w.mu.reached) > 0 {
+		return w.failLocked(&changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeTargetGap,
+			What: fmt.Sprintf("event %s of %s follows %s, but %s has only what is up to %s", st.Position, w.id, st.Prev, w.sink.where(), w.mu.reached)})
+	}
+	w.mu.marks.chain(st.PrevChain)
+	w.joined = true
+	return nil
+}
+
+// tellLocked keeps the names that come with events: who gave them may add to the table.
+func (w *Writer) tellLocked(names event.Names) {
+	if !slices.Equal(w.mu.names, names) {
+		w.mu.names = slices.Clone(names)
+	}
+}
+
+// put gives lanes what is theirs of an event.
+func (w *Writer) put(st *event.Stamp, ev *event.Event, names event.Names, big *large, need int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tellLocked(names)
+	for _, n := range w.split.touched {
+		l := &w.mu.lanes[n]
+		if l.place.Position.Compare(st.Position) > 0 || l.place == (store.Cursor{Position: st.Position, Done: store.AllDone}) {
+			continue // it is there already
+		}
+		numbers, part := w.split.part(n, ev, &w.scratch)
+		l.sliceLocked(st.Position, numbers, part, big)
+	}
+	if big != nil {
+		w.unrefLocked(big)
+	}
+	w.mu.reached, w.mu.last = st.Position, st.Position
+	w.mu.time = max(w.mu.time, ev.Time+int64(max(len(ev.Mutations), 1))-1)
+	w.mu.events++
+	w.mu.bytes += need
+	w.mu.marks.add(mark{position: st.Position, chain: st.Chain, time: ev.Time})
+}
+
+// markMargin is by how much a bookmark's clock may be ahead of what the source still makes: it is another machine's.
+const markMargin = 10 * time.Second
+
+// Heartbeat takes a report that everything up to position came.
+func (w *Writer) Heartbeat(_ context.Context, position event.Position, last *event.Stamp, at int64) error {
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if position.Compare(w.mu.reached) < 0 || w.resume.InSnapshot && !w.snap.done {
+		return nil
+	}
+	w.mu.reached = position
+	w.mu.time = max(w.mu.time, at-int64(markMargin))
+	w.mu.marks.add(mark{position: position, chain: last.Chain, time: at})
+	return nil
+}
+
+// Flush has what was taken sent without waiting for more: lanes do that by themselves, places without changes follow when the stream pauses.
+func (w *Writer) Flush(context.Context) error {
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.counts.publish(w.meter)
+	return nil
+}
+
+// waitStep is how often a wait under way is added to the meter.
+const waitStep = 100 * time.Millisecond
+
+// wait waits until a parcel is done. It counts as waiting for the quota while a bound of bandwidth holds one back, else for the sink.
+func (w *Writer) wait(ctx context.Context) error {
+	timer := time.NewTimer(waitStep)
+	defer timer.Stop()
+	for {
+		begin := time.Now()
+		var over bool
+		var err error
+		select {
+		case <-w.progress:
+			over = true
+		case <-w.failed:
+			err = w.Err()
+		case <-w.ctx.Done():
+			err = errClosed()
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-timer.C:
+			timer.Reset(waitStep)
+		}
+		spent := int64(time.Since(begin))
+		w.counts.waited += spent
+		if w.limited.Load() > 0 {
+			w.meter.WaitQuota.Add(spent)
+		} else {
+			w.meter.WaitSink.Add(spent)
+		}
+		if over || err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Writer) signal() {
+	select {
+	case w.progress <- struct{}{}:
+	default:
+	}
+}
