@@ -3,12 +3,14 @@ package replay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
@@ -101,7 +103,8 @@ func (s *source) write(r *rand.Rand, mutations int) {
 			m.Op = event.OpDel
 		case kind < 5:
 			m.Op, m.Type = event.OpHSet, event.TypeHash
-			m.Whole = old.fields == nil
+			_, isString := old.fields[""]
+			m.Whole = old.fields == nil || isString
 			for f := range 1 + r.IntN(3) {
 				m.Elements = append(m.Elements, event.Element{Sub: fmt.Appendf(nil, "f%d", (r.IntN(6)+f)%8), Value: fmt.Appendf(nil, "%d.%d", at.Index, i)})
 			}
@@ -201,11 +204,13 @@ func (s *source) carry(t *testing.T, sink changefeed.Sink, r *rand.Rand, o carry
 		if done {
 			return
 		}
-		if e, ok := err.(*changefeed.Error); err != nil && (!ok || e.Final) {
+		if e, ok := errors.AsType[*changefeed.Error](err); err != nil && err != errStopped && (!ok || e.Final) {
 			t.Fatalf("partition %d: %v", s.number, err)
 		}
 	}
 }
+
+var errStopped = errors.New("stopped")
 
 type carrying struct {
 	upTo   int
@@ -278,7 +283,7 @@ func (s *source) snapshot(ctx context.Context, r *rand.Rand, w changefeed.Writer
 		return next, err
 	}
 	if o.stop() {
-		return next, fmt.Errorf("%w", &changefeed.Error{What: "stopped"})
+		return next, errStopped
 	}
 	if err := s.rows(ctx, r, w, n, want.AfterKey); err != nil {
 		return next, err
@@ -299,8 +304,10 @@ func (s *source) settled(ctx context.Context, w changefeed.Writer, n int) (bool,
 			}
 			return true, nil
 		}
-		if !waitOn(w.Failed()) {
+		select {
+		case <-w.Failed():
 			return false, w.Err()
+		case <-time.After(time.Millisecond):
 		}
 	}
 }

@@ -1,0 +1,32 @@
+package replay
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/zankv/zankv/cdc/changefeed"
+)
+
+func openSink(t *testing.T, target *theTarget, s Confirmer, options string) *Sink {
+	t.Helper()
+	sink, err := Open(&changefeed.Spec{ID: "f", Namespace: "ns", SinkURI: target.uri(options)}, Options{Confirm: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sink.Close() })
+	return sink
+}
+
+func never() bool { return false }
+
+// A first start gets the state, and what follows comes from the log.
+func TestStateThenLog(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	target := newTarget(t, 2, 3, "murmur3")
+	s := newSource(0, 1)
+	for range 300 {
+		s.write(r, 1+r.IntN(4))
+	}
+	s.carry(t, openSink(t, target, s, ""), r, carrying{upTo: 300, budget: 1 << 20, stop: never})
+	target.check(s)
+}
