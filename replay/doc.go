@@ -6,8 +6,8 @@
 //
 // What holds:
 //
-//  1. Parcels of a lane join: one begins where the one before ended, and what lies between that is the lane's is in them. A parcel is sent from the
-//     lane's place on, as the target last confirmed it.
+//  1. Parcels of a lane join: one begins where the one before ended, and what lies between that is the lane's is in them. None begins beyond the
+//     lane's place, as the target last confirmed it.
 //  2. A lane's next parcel isn't sent before the one before is answered. What isn't known to have taken effect is asked for (Open) before anything
 //     else is sent; what is there already the target leaves out.
 //  3. Durable is never beyond the least place that a target partition has confirmed.

@@ -80,13 +80,22 @@ func (l *lane) settle(r *replaypb.OpenResponse) error {
 		return l.w.sink.unfit("the node that leads partition %d is of cluster %s, not of %s", l.n, r.Cluster, l.w.peer)
 	}
 	l.place, l.time, l.needs = cursorOf(r.Reached), r.Time, r.NeedsSync
-	l.to = l.place
+	l.to = whole(l.place)
 	if l.needs {
 		s := l.more()
 		s.base, s.through = positionOf(r.Base), r.Through
 		l.place, l.to, l.time = store.Cursor{}, store.Cursor{}, 0
 	}
 	return nil
+}
+
+// whole is where a place is, without the event that is there in part: that comes again, and the target leaves out what it has.
+func whole(c store.Cursor) store.Cursor {
+	p := before(c)
+	if p.IsZero() {
+		return store.Cursor{}
+	}
+	return store.Cursor{Position: p, Done: store.AllDone}
 }
 
 func cursorOf(c *replaypb.Cursor) store.Cursor {
@@ -110,7 +119,7 @@ func (l *lane) tailLocked(chunk bool) *parcel {
 	if p := l.last; p != nil && !p.sealed {
 		return p
 	}
-	p := &parcel{chunk: chunk, ready: !chunk}
+	p := &parcel{from: l.to, chunk: chunk, ready: !chunk}
 	if l.last == nil {
 		l.first = p
 	} else {

@@ -14,9 +14,9 @@ import (
 type parcel struct {
 	next *parcel
 	buf  []byte
-	// to is where a range ends, once it takes no more, time the source's clock there.
-	to   store.Cursor
-	time int64
+	// from is where a range begins, to where it ends, once it takes no more; time is the source's clock there.
+	from, to store.Cursor
+	time     int64
 	// through is the last key that a chunk covers, end that it covers all that are left.
 	through []byte
 	end     bool

@@ -126,7 +126,7 @@ func (w *Writer) resolve(l *lane, p *parcel) error {
 func (w *Writer) header(l *lane, p *parcel) *replaypb.Header {
 	h := &replaypb.Header{Namespace: w.sink.namespace, Partition: l.n, Sender: w.sender, Names: p.names}
 	if !p.chunk {
-		h.Covers = &replaypb.Header_Range{Range: &replaypb.RangeHeader{From: pbCursor(l.place), To: pbCursor(p.to), Time: p.time}}
+		h.Covers = &replaypb.Header_Range{Range: &replaypb.RangeHeader{From: pbCursor(p.from), To: pbCursor(p.to), Time: p.time}}
 		return h
 	}
 	h.Covers = &replaypb.Header_Chunk{Chunk: &replaypb.ChunkHeader{Base: pbPosition(w.snap.base), After: l.state.through, Through: p.through, End: p.end, Part: l.state.part}}

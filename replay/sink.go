@@ -42,6 +42,7 @@ type Sink struct {
 	client    *Client
 	confirm   Confirmer
 	log       *slog.Logger
+	pace      pace
 	limit     limiter
 	gates     gates
 	// opening bounds how many places are asked for at once.
@@ -79,7 +80,7 @@ func Open(spec *changefeed.Spec, o Options) (*Sink, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sink{config: c, namespace: c.namespaceFor(spec.Namespace), confirm: o.Confirm, log: o.Logger, opening: make(chan struct{}, openAtOnce),
+	s := &Sink{config: c, namespace: c.namespaceFor(spec.Namespace), confirm: o.Confirm, log: o.Logger, pace: usualPace, opening: make(chan struct{}, openAtOnce),
 		client: NewClient(ClientOptions{Nodes: c.Nodes, Dial: o.Dial, Logger: o.Logger})}
 	s.limit.rate = c.Bandwidth
 	return s, nil

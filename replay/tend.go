@@ -5,17 +5,24 @@ import (
 	"time"
 )
 
+// pace is when what no event brings about is done.
+type pace struct {
+	// look is how often a writer looks at what is due.
+	look time.Duration
+	// quiet is after which pause of the stream all lanes are told how far it came, busy how long they wait at least while it goes on.
+	quiet, busy time.Duration
+	// confirm is how often the source is told what the target has.
+	confirm time.Duration
+}
+
+var usualPace = pace{look: 250 * time.Millisecond, quiet: time.Second, busy: time.Second, confirm: 10 * time.Second}
+
 const (
-	// tendEvery is how often a writer looks at what time brings about.
-	tendEvery = 250 * time.Millisecond
 	// movesPerSecond is how many places all pairs of partitions are to move without changes, while the source is busy; each is an entry of the target's logs.
 	movesPerSecond = 500
-	minInterval    = time.Second
-	// quietAfter is when a stream that paused has all lanes told how far it came, moveBytes how many bytes have that happen sooner.
-	quietAfter = time.Second
-	moveBytes  = 64 << 20
-	// confirmEvery is how often the source is told what the target has, confirmWithin how long that may take.
-	confirmEvery  = 10 * time.Second
+	// moveBytes is how many bytes of events have lanes be told that got nothing of them.
+	moveBytes = 64 << 20
+	// confirmWithin is how long telling the source may take.
 	confirmWithin = 5 * time.Second
 )
 
@@ -33,7 +40,7 @@ type tending struct {
 // tend looks after what no event brings about, until the writer ends.
 func (w *Writer) tend() {
 	defer w.work.Done()
-	ticker := time.NewTicker(tendEvery)
+	ticker := time.NewTicker(w.sink.pace.look)
 	defer ticker.Stop()
 	now := time.Now()
 	t := tending{quiet: now, moved: now, told: now, confirmed: now}
@@ -43,7 +50,7 @@ func (w *Writer) tend() {
 			return
 		case now := <-ticker.C:
 			w.moves(&t, now)
-			if now.Sub(t.confirmed) >= confirmEvery {
+			if now.Sub(t.confirmed) >= w.sink.pace.confirm {
 				t.confirmed = now
 				w.confirm(&t)
 			}
@@ -59,7 +66,7 @@ func (w *Writer) moves(t *tending, now time.Time) {
 		t.events, t.quiet = w.mu.events, now
 	}
 	all := now.Sub(t.told) >= w.sink.config.Idle
-	quiet := now.Sub(t.quiet) >= quietAfter
+	quiet := now.Sub(t.quiet) >= w.sink.pace.quiet
 	if !all && (t.settled == t.events || !quiet && now.Sub(t.moved) < w.interval && w.mu.bytes < moveBytes) {
 		return
 	}

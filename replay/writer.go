@@ -83,7 +83,7 @@ func newWriter(s *Sink, t changefeed.Target, topo *replaypb.TopologyResponse, ha
 		w.mu.lanes[n].w, w.mu.lanes[n].n = w, uint32(n)
 	}
 	pairs := time.Duration(len(topo.Partitions)) * time.Duration(t.Partitions)
-	w.interval = min(max(pairs*time.Second/movesPerSecond, minInterval), s.config.Idle)
+	w.interval = min(max(pairs*time.Second/movesPerSecond, s.pace.busy), s.config.Idle)
 	return w
 }
 

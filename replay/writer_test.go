@@ -3,6 +3,7 @@ package replay
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 )
@@ -13,9 +14,12 @@ func openSink(t *testing.T, target *theTarget, s Confirmer, options string) *Sin
 	if err != nil {
 		t.Fatal(err)
 	}
+	sink.pace = quickPace
 	t.Cleanup(func() { sink.Close() })
 	return sink
 }
+
+var quickPace = pace{look: 5 * time.Millisecond, quiet: 10 * time.Millisecond, busy: 20 * time.Millisecond, confirm: 20 * time.Millisecond}
 
 func never() bool { return false }
 
