@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/zankv/zankv/cluster/local"
+	"github.com/zankv/zankv/cluster/partition"
 )
 
 func localCommand() *cli.Command {
@@ -22,6 +23,8 @@ Examples:
 
    zankv local
    zankv local --nodes 1 --replicas 1 --data-dir /tmp/zankv
+   zankv local --cluster-id dc-b --data-dir data/dc-b --etcd-port 3379 --redis-port 13381 --http-port 13380 --grpc-port 13382 \
+     --raft-port 13379 --namespace-port 26379 --cluster-port 27379     (a second cluster, beside the first)
    redis-cli -p 16379 set greeting hello`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "cluster-id", Value: "local", Usage: "`ID` of this cluster in versions and events"},
@@ -29,6 +32,11 @@ Examples:
 			&cli.IntFlag{Name: "nodes", Value: 3, Usage: "data nodes"},
 			&cli.IntFlag{Name: "partitions", Value: 4, Usage: "partitions of the namespace (fixed when it is created)"},
 			&cli.IntFlag{Name: "replicas", Value: 3, Usage: "replicas of each partition (fixed when it is created)"},
+			&cli.StringFlag{Name: "partition-hash", Usage: "crc16 or murmur3 (fixed when the namespace is created; default crc16)"},
+			&cli.StringFlag{Name: "conflict-policy", Usage: "`POLICY` for what two clusters wrote at once: default or element; none: as it is"},
+			&cli.DurationFlag{Name: "max-clock-offset", Usage: "how far ahead of the clock a change from another cluster may be (default 1m)"},
+			&cli.DurationFlag{Name: "tombstone-ttl", Usage: "how long what was deleted is remembered for other clusters (default 240h)"},
+			&cli.BoolFlag{Name: "syncer-write-only", Usage: "only syncers may write, until POST /synceronly?enable=false"},
 			&cli.IntFlag{Name: "etcd-port", Value: 2379, Usage: "etcd's client `PORT`"},
 			&cli.IntFlag{Name: "redis-port", Value: 12381, Usage: "shared Redis `PORT`: keys are namespace:table:key"},
 			&cli.IntFlag{Name: "http-port", Value: 12380, Usage: "HTTP `PORT`"},
@@ -49,12 +57,18 @@ func runLocal(c *cli.Context) error {
 	if err := servePprof(c.String("pprof")); err != nil {
 		return err
 	}
+	offset, err := clockOffset()
+	if err != nil {
+		return err
+	}
 	cluster, err := local.Start(c.Context, local.Options{
 		ClusterID: c.String("cluster-id"), DataDir: c.String("data-dir"),
 		Nodes: c.Int("nodes"), Partitions: c.Int("partitions"), Replicas: c.Int("replicas"),
 		EtcdPort: c.Int("etcd-port"), RedisPort: c.Int("redis-port"), HTTPPort: c.Int("http-port"), GRPCPort: c.Int("grpc-port"),
 		RaftPort: c.Int("raft-port"), NamespacePort: c.Int("namespace-port"), ClusterPort: c.Int("cluster-port"),
-		Version: version, Logger: logger(),
+		PartitionHash: c.String("partition-hash"), ConflictPolicy: c.String("conflict-policy"), SyncerOnly: c.Bool("syncer-write-only"),
+		Replication: partition.Replication{MaxClockOffset: c.Duration("max-clock-offset"), TombstoneTTL: c.Duration("tombstone-ttl")},
+		ClockOffset: offset, Version: version, Logger: logger(),
 	})
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 func namespaceCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "namespace",
-		Usage: "create namespaces",
+		Usage: "create namespaces, and change what of them can be changed",
 		Subcommands: []*cli.Command{{
 			Name:  "create",
 			Usage: "write a namespace's metadata and its placement over the live data nodes",
@@ -35,6 +35,7 @@ Example:
 				&cli.IntFlag{Name: "replicas", Value: 3, Usage: "replicas of each partition"},
 				&cli.StringFlag{Name: "partition-hash", Value: meta.HashCRC16, Usage: "crc16 or murmur3"},
 				&cli.StringFlag{Name: "read-mode", Usage: "quorum: every read asks a quorum; else leaders read under a lease"},
+				&cli.StringFlag{Name: "conflict-policy", Value: meta.ConflictDefault, Usage: "what counts where two clusters wrote at once: default or element (members of sets and sorted sets by time, too)"},
 				&cli.StringFlag{Name: "password", Usage: "what AUTH <namespace> <password> wants; none: nothing"},
 				&cli.BoolFlag{Name: "optimizedfsync", Usage: "acknowledge writes before they are synced: a power loss of a quorum may lose some"},
 				&cli.BoolFlag{Name: "no-forward", Usage: "answer ERR_CLUSTER_CHANGED instead of passing commands on to the leader"},
@@ -42,6 +43,19 @@ Example:
 				&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "how long to wait for nodes and leaders"},
 			},
 			Action: createNamespace,
+		}, {
+			Name:  "set",
+			Usage: "change a namespace's settings; nodes take them over at once",
+			Description: `Example:
+
+   zankv namespace set --etcd 127.0.0.1:2379 --cluster-id dc-a --name orders --conflict-policy element`,
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "etcd", Required: true, Usage: "etcd's client `ADDRESSES`, separated by commas"},
+				&cli.StringFlag{Name: "cluster-id", Required: true, Usage: "`ID` of the cluster"},
+				&cli.StringFlag{Name: "name", Required: true, Usage: "`NAME` of the namespace"},
+				&cli.StringFlag{Name: "conflict-policy", Required: true, Usage: "default or element"},
+			},
+			Action: setNamespace,
 		}},
 	}
 }
@@ -57,6 +71,7 @@ func createNamespace(c *cli.Context) (err error) {
 	ns := meta.DefaultNamespace()
 	ns.Name, ns.Partitions, ns.Replicas = c.String("name"), c.Int("partitions"), c.Int("replicas")
 	ns.PartitionHash, ns.ReadMode, ns.Password = c.String("partition-hash"), c.String("read-mode"), c.String("password")
+	ns.ConflictPolicy = c.String("conflict-policy")
 	ns.OptimizedFsync, ns.Forward = c.Bool("optimizedfsync"), !c.Bool("no-forward")
 	created, err := admin.CreateNamespace(c.Context, store, admin.CreateOptions{
 		Namespace: ns, MinNodes: c.Int("min-nodes"), Wait: c.Duration("wait"),
@@ -71,6 +86,22 @@ func createNamespace(c *cli.Context) (err error) {
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "namespace %s: %d partitions × %d replicas, groups from %d, ready\n",
 		created.Name, created.Partitions, created.Replicas, created.MinGID)
+	return err
+}
+
+func setNamespace(c *cli.Context) (err error) {
+	store, err := etcdmeta.Open(etcdmeta.Options{
+		Endpoints: strings.Split(c.String("etcd"), ","), ClusterID: c.String("cluster-id"), Logger: logger(),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	ns, err := store.SetConflictPolicy(c.Context, c.String("name"), c.String("conflict-policy"))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "namespace %s: conflict policy %s\n", ns.Name, ns.ConflictPolicy)
 	return err
 }
 

@@ -39,6 +39,21 @@ func servePprof(addr string) error {
 	return nil
 }
 
+// clockEnv is for tests alone: a duration that the node's clock is off by. The node says so in its log.
+const clockEnv = "ZANKV_CLOCK_OFFSET"
+
+func clockOffset() (time.Duration, error) {
+	text := os.Getenv(clockEnv)
+	if text == "" {
+		return 0, nil
+	}
+	offset, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s (for tests only): %w", clockEnv, err)
+	}
+	return offset, nil
+}
+
 // runNode runs one data node until it is told to stop.
 func runNode(c *cli.Context) (err error) {
 	if c.Args().Present() {
@@ -69,6 +84,10 @@ func runNode(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	offset, err := clockOffset()
+	if err != nil {
+		return err
+	}
 	known := sinks.All(conf.ClusterID, log)
 	node, err := datanode.Open(c.Context, datanode.Options{
 		ClusterID: conf.ClusterID, DataDir: conf.DataDir, Advertise: advertise, Tags: conf.Tags, Version: version,
@@ -79,6 +98,7 @@ func runNode(c *cli.Context) (err error) {
 			ConsumerAge: time.Duration(conf.WALConsumerSeconds) * time.Second, MaxBytes: conf.WALConsumerBytes,
 		},
 		Limits: conf.Limits(), MaxScanJobs: conf.MaxScanJob, SyncerOnly: conf.SyncerWriteOnly,
+		Replication: conf.Replication(), ReplayMemoryBytes: conf.ReplayMemoryBytes, ClockOffset: offset,
 		Changefeeds: datanode.Changefeeds{
 			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
 			MemoryBytes: conf.ChangefeedMemoryBytes, Off: !conf.RunChangefeeds,

@@ -63,6 +63,12 @@ type Options struct {
 	Changefeeds Changefeeds
 	// SyncerOnly is the role of partitions that never had a switch: see partition.Options.
 	SyncerOnly bool
+	// Replication says how what other clusters made is taken. Its Policy is each namespace's own.
+	Replication partition.Replication
+	// ReplayMemoryBytes is what ranges and chunks of other clusters may take here at once (256 MiB; at least three events of the largest size).
+	ReplayMemoryBytes int64
+	// ClockOffset is added to the wall clock wherever it goes into versions and expiries: for tests of clusters whose clocks disagree.
+	ClockOffset time.Duration
 	// MaxScanJobs is how many scans of tables are in work at once (10).
 	MaxScanJobs int
 }
@@ -140,6 +146,9 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	n.feed = feed.NewServer(directory{n}, feed.Options{})
 	if err := n.openChangefeeds(); err != nil {
 		return nil, fmt.Errorf("changefeeds: %w", err)
+	}
+	if opts.ClockOffset != 0 {
+		opts.Logger.Error("THE CLOCK IS OFF ON PURPOSE: that is for tests; versions and expiries are wrong by this", "offset", opts.ClockOffset)
 	}
 	n.front, err = resp.New(resp.Options{
 		Backend: backend{n}, Feed: streams{n}, NodeID: uint64(n.id), Version: opts.Version, Logger: opts.Logger, Limits: opts.Limits, MaxScanJobs: opts.MaxScanJobs,

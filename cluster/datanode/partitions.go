@@ -50,7 +50,7 @@ func (t *table) put(m *meta.Namespace) *namespace {
 	defer t.writing.Unlock()
 	old := t.current.Load()
 	config := frontConfig(m)
-	if ns := old.byName[m.Name]; ns != nil && ns.config == config {
+	if ns := old.byName[m.Name]; ns != nil && ns.config == config && ns.meta.ConflictPolicy == m.ConflictPolicy {
 		return ns
 	}
 	ns := &namespace{config: config, meta: *m, replicas: make([]atomic.Pointer[partition.Replica], m.Partitions)}
@@ -112,7 +112,11 @@ func (n *Node) reconcile(view *meta.View) error {
 	var group errgroup.Group
 	group.SetLimit(openAtOnce)
 	for _, nv := range view.Namespaces {
+		was := n.table.lookup(nv.Name)
 		ns := n.table.put(&nv.Namespace)
+		if was != nil && was.meta.ConflictPolicy != ns.meta.ConflictPolicy {
+			n.takePolicy(ns)
+		}
 		for i := range nv.Partitions {
 			p := &nv.Partitions[i].Placement
 			if p.Has(n.id) && ns.replicas[i].Load() == nil {
@@ -140,8 +144,8 @@ func (n *Node) openReplica(ns *namespace, number int, p *meta.Placement) error {
 		OnLeadership: func(l multiraft.Leadership) { n.noteLeadership(id, l) },
 		Fatal:        n.fail,
 		ReadQuorum:   ns.config.ReadQuorum, Unsynced: ns.meta.OptimizedFsync, SyncerOnly: n.opts.SyncerOnly,
-		Retention: n.retention(&ns.meta),
-		Limits:    &n.opts.Limits, MaxEventBytes: n.opts.Limits.Event, SinglePartition: len(ns.replicas) == 1, HashTags: ns.meta.PartitionHash == meta.HashCRC16,
+		Retention: n.retention(&ns.meta), Replication: n.replication(&ns.meta), Clock: n.opts.clock(),
+		Limits: &n.opts.Limits, MaxEventBytes: n.opts.Limits.Event, SinglePartition: len(ns.replicas) == 1, HashTags: ns.meta.PartitionHash == meta.HashCRC16,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", id, err)

@@ -27,6 +27,7 @@ import (
 	"github.com/zankv/zankv/cluster/meta/admin"
 	"github.com/zankv/zankv/cluster/meta/etcdmeta"
 	"github.com/zankv/zankv/cluster/meta/etcdserver"
+	"github.com/zankv/zankv/cluster/partition"
 )
 
 // Namespace is the one that a local cluster has.
@@ -52,6 +53,11 @@ type Options struct {
 	RowCacheBytes                       int
 	BlockCacheBytes, MemtableTotalBytes uint64
 	ChangefeedMemoryBytes               int64 // of each node; 0: 256 MiB
+	ConflictPolicy                      string
+	Replication                         partition.Replication // see datanode.Options
+	ReplayMemoryBytes                   int64                 // of each node; 0: 256 MiB
+	ClockOffset                         time.Duration         // for tests: see datanode.Options
+	SyncerOnly                          bool
 }
 
 // Cluster is a running cluster.
@@ -130,6 +136,7 @@ func (c *Cluster) startNode(ctx, running context.Context, i int) error {
 		ClusterID: c.opts.ClusterID, DataDir: filepath.Join(c.opts.DataDir, "node"+strconv.Itoa(i)), Advertise: "127.0.0.1",
 		Version: c.opts.Version, Listeners: listeners, Meta: store, Logger: c.opts.Logger.With("node", i),
 		OpenEngine: c.openEngine, EngineName: rocks.Library(), RowCacheBytes: c.opts.RowCacheBytes,
+		Replication: c.opts.Replication, ReplayMemoryBytes: c.opts.ReplayMemoryBytes, ClockOffset: c.opts.ClockOffset, SyncerOnly: c.opts.SyncerOnly,
 		Changefeeds: datanode.Changefeeds{
 			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
 			MemoryBytes: c.opts.ChangefeedMemoryBytes,
@@ -195,10 +202,14 @@ func (c *Cluster) namespace(ctx context.Context) error {
 	ns := meta.DefaultNamespace()
 	ns.Name, ns.Partitions, ns.Replicas = Namespace, c.opts.Partitions, c.opts.Replicas
 	ns.OptimizedFsync, ns.ReadMode = c.opts.OptimizedFsync, c.opts.ReadMode
+	ns.ConflictPolicy = c.opts.ConflictPolicy
 	if c.opts.PartitionHash != "" {
 		ns.PartitionHash = c.opts.PartitionHash
 	}
 	_, err := admin.CreateNamespace(ctx, c.metas[0], admin.CreateOptions{Namespace: ns, MinNodes: c.opts.Nodes})
+	if errors.Is(err, meta.ErrExists) && c.opts.ConflictPolicy != "" {
+		_, err = c.metas[0].SetConflictPolicy(ctx, Namespace, c.opts.ConflictPolicy)
+	}
 	if err != nil && !errors.Is(err, meta.ErrExists) {
 		return fmt.Errorf("namespace %s: %w", Namespace, err)
 	}

@@ -16,8 +16,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/partition"
 )
 
 // Config is one data node's. See Parse for the defaults.
@@ -62,10 +64,44 @@ type Config struct {
 	// SyncerWriteOnly is for partitions that never had a switch (POST /synceronly): when this node leads one, only the syncer may write to it from then
 	// on. Give all nodes of a cluster the same.
 	SyncerWriteOnly bool `json:"syncer_write_only,omitempty"`
+	ReplicationConfig
 	// MaxScanJob is how many scans of tables are in work at once, 10 unless told; more are refused.
 	MaxScanJob int `json:"max_scan_job"`
 	CommandLimits
 	RocksDB RocksConfig `json:"rocksdb_opts"`
+}
+
+// ReplicationConfig says how what other clusters send is taken. Give all nodes of a cluster the same.
+type ReplicationConfig struct {
+	// MaxClockOffset is how many seconds a change that comes from another cluster may be ahead of the clock here, 60 unless told. One that is further
+	// ahead stops its sender.
+	MaxClockOffset int64 `json:"max_clock_offset"`
+	// TombstoneTTL is for how many seconds at the longest what was deleted is remembered for other clusters, 864000 (10 days) unless told. One that was
+	// away for longer needs a full sync.
+	TombstoneTTL int64 `json:"tombstone_ttl"`
+	// ConflictLogSeconds and ConflictLogBytes (per partition) are how long the conflict log keeps a row, 2592000 (30 days), and how much of it is kept,
+	// 268435456. ConflictContentBytes is how much of a value a row shows, 16384: of more it has size and digest.
+	ConflictLogSeconds   int64 `json:"conflict_log_seconds"`
+	ConflictLogBytes     int64 `json:"conflict_log_bytes"`
+	ConflictContentBytes int64 `json:"conflict_content_bytes"`
+	// ReplayMemoryBytes is what changes of other clusters on their way into this node's partitions may take, 268435456; three times max_event_bytes at
+	// least: a range of one event, packed and unpacked, has to fit.
+	ReplayMemoryBytes int64 `json:"replay_memory_bytes"`
+}
+
+func defaultReplication() ReplicationConfig {
+	return ReplicationConfig{
+		MaxClockOffset: 60, TombstoneTTL: 10 * 24 * 3600, ConflictLogSeconds: 30 * 24 * 3600, ConflictLogBytes: 256 << 20, ConflictContentBytes: 16 << 10,
+		ReplayMemoryBytes: 256 << 20,
+	}
+}
+
+// Replication is what of it the partitions take.
+func (r *ReplicationConfig) Replication() partition.Replication {
+	return partition.Replication{
+		MaxClockOffset: time.Duration(r.MaxClockOffset) * time.Second, TombstoneTTL: time.Duration(r.TombstoneTTL) * time.Second,
+		ConflictAge: time.Duration(r.ConflictLogSeconds) * time.Second, ConflictBytes: r.ConflictLogBytes, ContentLimit: int(r.ConflictContentBytes),
+	}
 }
 
 // CommandLimits bound what one command may bring. Nodes need not agree: a command must fit where its client is connected and where its partition is
@@ -167,6 +203,7 @@ func Default() *Config {
 		RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379",
 		WALConsumerSeconds: 72 * 3600, WALConsumerBytes: 256 << 20,
 		TickMS: 100, ElectionTick: 10, MaxScanJob: 10, RunChangefeeds: true, ChangefeedMemoryBytes: 256 << 20, CommandLimits: defaultLimits(),
+		ReplicationConfig: defaultReplication(),
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zankv/zankv/cluster/command"
+	"github.com/zankv/zankv/cluster/partition"
 )
 
 const least = `"cluster_id":"c","etcd_cluster_addresses":"http://127.0.0.1:2379","data_dir":"d","broadcast_addr":"10.0.0.1"`
@@ -23,6 +25,9 @@ func TestDefaults(t *testing.T) {
 			ClusterID: "c", EtcdAddresses: Addresses{"http://127.0.0.1:2379"}, DataDir: "d", BroadcastAddr: "10.0.0.1",
 			RedisPort: 12381, HTTPPort: 12380, GRPCPort: 12382, LocalRaftAddr: "http://0.0.0.0:12379", TickMS: 100, ElectionTick: 10, MaxScanJob: 10, RunChangefeeds: true, ChangefeedMemoryBytes: 256 << 20, CommandLimits: defaultLimits(),
 			WALConsumerSeconds: 259200, WALConsumerBytes: 268435456,
+			ReplicationConfig: ReplicationConfig{
+				MaxClockOffset: 60, TombstoneTTL: 864000, ConflictLogSeconds: 2592000, ConflictLogBytes: 268435456, ConflictContentBytes: 16384, ReplayMemoryBytes: 268435456,
+			},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, want %+v", got, want)
@@ -45,6 +50,7 @@ func TestEverything(t *testing.T) {
 		"tags":{"ssd":"","dc_info":"dc1"},"tick_ms":200,"election_tick":30,
 		"wal_max_disk_bytes":1000,"wal_retain_seconds":60,"wal_retain_bytes":500,"wal_consumer_seconds":3600,"wal_consumer_bytes":2000000,
 		"max_key_bytes":20,"max_subkey_bytes":21,"max_value_bytes":22,"max_batch":23,"max_pfadd":24,"max_scan_count":25,"max_bit_offset":26,"max_keys":27,"max_event_bytes":33554432,"max_scan_job":28,"run_changefeeds":false,"changefeed_memory_bytes":2097152,"syncer_write_only":true,
+		"max_clock_offset":5,"tombstone_ttl":3600,"conflict_log_seconds":7200,"conflict_log_bytes":3000000,"conflict_content_bytes":100,"replay_memory_bytes":110000000,
 		"rocksdb_opts":{"block_cache":1,"write_buffer_size":2,"rate_bytes_per_sec":3}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -68,6 +74,11 @@ func TestEverything(t *testing.T) {
 	}
 	if c.RunChangefeeds || c.ChangefeedMemoryBytes != 2<<20 {
 		t.Errorf("changefeeds %v, %d bytes", c.RunChangefeeds, c.ChangefeedMemoryBytes)
+	}
+	if r := c.Replication(); r != (partition.Replication{
+		MaxClockOffset: 5 * time.Second, TombstoneTTL: time.Hour, ConflictAge: 2 * time.Hour, ConflictBytes: 3000000, ContentLimit: 100,
+	}) || c.ReplayMemoryBytes != 110000000 {
+		t.Errorf("replication %+v, %d bytes", r, c.ReplayMemoryBytes)
 	}
 	if c.MaxScanJob != 28 {
 		t.Errorf("scan jobs %d", c.MaxScanJob)
@@ -114,6 +125,12 @@ func TestErrors(t *testing.T) {
 		`{` + least + `,"max_scan_count":0}`:                               "max_scan_count is 0",
 		`{` + least + `,"max_value_bytes":10}`:                             "max_bit_offset is 16777216: want 7 to 79",
 		`{` + least + `,"changefeed_memory_bytes":1000}`:                   "changefeed_memory_bytes is 1000: want 1048576 to",
+		`{` + least + `,"max_clock_offset":0}`:                             "max_clock_offset is 0: want 1 to",
+		`{` + least + `,"tombstone_ttl":59}`:                               "tombstone_ttl is 59: want 60 to",
+		`{` + least + `,"conflict_log_seconds":1}`:                         "conflict_log_seconds is 1",
+		`{` + least + `,"conflict_log_bytes":1}`:                           "conflict_log_bytes is 1: want 1048576 to",
+		`{` + least + `,"conflict_content_bytes":2000000}`:                 "conflict_content_bytes is 2000000: want 64 to 1048576",
+		`{` + least + `,"replay_memory_bytes":1000}`:                       "replay_memory_bytes is 1000: want 1048576 to",
 		`{` + least + `,"max_keys":0}`:                                     "max_keys is 0",
 		`{"server_conf":{` + least + `},"other":1}`:                        "keys beside server_conf: other",
 		`{"cluster_id":"a b"}`:                                             `cluster id "a b"`,

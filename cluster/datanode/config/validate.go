@@ -61,6 +61,13 @@ func (c *Config) Validate() error {
 	between("max_bit_offset", c.MaxBitOffset, 7, 8*int64(c.MaxValueBytes)-1)
 	between("max_scan_job", int64(c.MaxScanJob), 1, 100_000)
 	between("changefeed_memory_bytes", c.ChangefeedMemoryBytes, 1<<20, most)
+	const year = 365 * 24 * 3600
+	between("max_clock_offset", c.MaxClockOffset, 1, year)
+	between("tombstone_ttl", c.TombstoneTTL, 60, 10*year)
+	between("conflict_log_seconds", c.ConflictLogSeconds, 60, 100*year)
+	between("conflict_log_bytes", c.ConflictLogBytes, 1<<20, most)
+	between("conflict_content_bytes", c.ConflictContentBytes, 64, 1<<20)
+	between("replay_memory_bytes", c.ReplayMemoryBytes, 1<<20, most)
 	between("max_keys", int64(c.MaxKeys), 1, 1_000_000_000)
 	return errors.Join(append(errs, c.validatePorts()...)...)
 }
