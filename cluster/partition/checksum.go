@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/store"
@@ -96,9 +97,24 @@ func (r *Replica) fireWatches(applied uint64) {
 // watched says whether somebody wants to see the state right after an index, so that rows must be written up to there.
 func (r *Replica) watched(index uint64) bool { return len(r.watches) > 0 && len(r.watches[index]) > 0 }
 
+// ChecksumOf says what a checksum is to be of.
+type ChecksumOf struct {
+	// At is the position: the zero position means now. One ahead is waited for, no longer than Wait (0: until ctx ends).
+	At   event.Position
+	Wait time.Duration
+	// Watermark (ns) and Wall (ms) are as store.ChecksumAbove has them, 0 for the partition's own.
+	Watermark, Wall int64
+}
+
 // Checksum computes the checksum of this replica's content at a position: the zero position means now; one ahead is waited for
 // until ctx ends; ErrPast if more is applied already. A snapshot of another node isn't installed before it is done.
 func (r *Replica) Checksum(ctx context.Context, at event.Position) (store.Checksum, error) {
+	return r.ChecksumOf(ctx, ChecksumOf{At: at})
+}
+
+// ChecksumOf is Checksum with more to choose.
+func (r *Replica) ChecksumOf(ctx context.Context, of ChecksumOf) (store.Checksum, error) {
+	at := of.At
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { // closing waits for nobody's checksum
@@ -108,7 +124,12 @@ func (r *Replica) Checksum(ctx context.Context, at event.Position) (store.Checks
 		case <-ctx.Done():
 		}
 	}()
-	view, err := r.viewAt(ctx, at)
+	waiting, stop := ctx, context.CancelFunc(func() {})
+	if of.Wait > 0 {
+		waiting, stop = context.WithTimeout(ctx, of.Wait)
+	}
+	defer stop()
+	view, err := r.viewAt(waiting, at)
 	if err != nil {
 		return store.Checksum{}, fmt.Errorf("partition %s: checksum at %s: %w", r.name, at, err)
 	}
@@ -120,7 +141,7 @@ func (r *Replica) Checksum(ctx context.Context, at event.Position) (store.Checks
 	if !at.IsZero() && state.Applied != at {
 		return store.Checksum{}, fmt.Errorf("partition %s: index %d was committed as %s, not as %s", r.name, at.Index, state.Applied, at)
 	}
-	sum, err := view.store.Checksum(ctx, view.snap)
+	sum, err := view.store.ChecksumAbove(ctx, view.snap, of.Watermark, of.Wall)
 	if err != nil && r.ended() {
 		err = ErrClosed
 	}

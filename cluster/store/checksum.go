@@ -96,12 +96,12 @@ const checkEvery = 1024
 // tombstones at or below the watermark, rows that wait for the clean-up and the partition's own rows. It takes 256 KiB, and time
 // in proportion to the rows. Any goroutine.
 func (s *Store) Checksum(ctx context.Context, snap *Snapshot) (Checksum, error) {
-	return s.ChecksumAbove(ctx, snap, 0)
+	return s.ChecksumAbove(ctx, snap, 0, 0)
 }
 
-// ChecksumAbove is Checksum with a watermark (ns) that may be higher than the store's: the sums of two clusters can be compared once both have taken in
-// what the other made up to the greater of their watermarks, if both are made by that.
-func (s *Store) ChecksumAbove(ctx context.Context, snap *Snapshot, watermark int64) (Checksum, error) {
+// ChecksumAbove is Checksum with a watermark (ns) and a wall clock (ms) that may be higher than the store's: the sums of two clusters can be compared
+// once both have taken in what the other made up to the greater of their watermarks, if both are made by that, and by the same time.
+func (s *Store) ChecksumAbove(ctx context.Context, snap *Snapshot, watermark, wall int64) (Checksum, error) {
 	if snap == nil {
 		snap = s.Snapshot()
 		defer snap.Close()
@@ -111,7 +111,7 @@ func (s *Store) ChecksumAbove(ctx context.Context, snap *Snapshot, watermark int
 		return Checksum{}, err
 	}
 	sum := &summer{ctx: ctx, names: st.Clusters, reader: snap.reader}
-	sum.out = Checksum{Position: st.Applied, Wall: st.Wall, Watermark: max(watermark, st.Watermark)}
+	sum.out = Checksum{Position: st.Applied, Wall: max(wall, st.Wall), Watermark: max(watermark, st.Watermark)}
 	defer sum.close()
 	if err := sum.all(); err != nil {
 		return Checksum{}, fmt.Errorf("store: checksum of %s at %s: %w", s.id, st.Applied, err)

@@ -327,3 +327,18 @@ func TestSumText(t *testing.T) {
 		t.Fatal("accepted")
 	}
 }
+
+// By a later time more keys have expired; an earlier one than the store's changes nothing.
+func TestChecksumByALaterTime(t *testing.T) {
+	s := fill(t, event.Names{"", "dc-a"}, map[string]event.Meta{
+		"k": {Type: event.TypeString, Version: version(1), Floor: version(1), Value: []byte("v"), ExpireAt: 500, ExpiryVersion: version(1)},
+		"l": {Type: event.TypeString, Version: version(1), Floor: version(1), Value: []byte("v")},
+	}, []string{"k", "l"})
+	for wall, want := range map[int64]struct{ wall, keys int64 }{0: {100, 2}, 499: {499, 2}, 500: {500, 1}} {
+		c, err := s.ChecksumAbove(context.Background(), nil, 0, wall)
+		must(t, err)
+		if c.Wall != want.wall || c.Keys != want.keys {
+			t.Errorf("by %d: %d keys by %d, want %+v", wall, c.Keys, c.Wall, want)
+		}
+	}
+}

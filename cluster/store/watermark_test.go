@@ -199,7 +199,7 @@ func TestChecksumForgetsWithTheWatermark(t *testing.T) {
 			b.Put(appendTombstoneKey(nil, []byte("k")), appendMeta(nil, tomb))
 		}
 		must(t, s.engine.Write(&b))
-		c, err := s.ChecksumAbove(context.Background(), nil, watermark)
+		c, err := s.ChecksumAbove(context.Background(), nil, watermark, 0)
 		must(t, err)
 		if c.Watermark != watermark {
 			t.Fatalf("made by %d, want %d", c.Watermark, watermark)
