@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -223,28 +225,37 @@ func statOf(s *raft.Status) raftStat {
 // checksumWait bounds how long a position that is still ahead is waited for, unless the request says less.
 const checksumWait = 30 * time.Second
 
+// checksumReply is the checksum of a partition's content.
 type checksumReply struct {
 	Partition string         `json:"partition"`
+	Cluster   string         `json:"cluster_id"`
 	Checksum  store.Checksum `json:"checksum"`
+	// IsLeader says that this replica led before it looked. What it says besides is from then: the last event, so that the checksum is of that or
+	// later, the hybrid clock (ns) and the wall clock (ns).
+	IsLeader  bool   `json:"is_leader"`
+	LastEvent string `json:"last_event"`
+	Clock     int64  `json:"clock"`
+	Now       int64  `json:"now"`
 }
 
-// checksum answers /cluster/checksum/<namespace>-<n>?at=<term-index>: without at, of the state now.
+// checksum answers /cluster/checksum/<namespace>-<n>?at=<term-index>: without at, of the state now. watermark (ns) and wall (ms) can be given so that
+// the sums of two clusters are made by the same.
 func (n *Node) checksum(w http.ResponseWriter, req *http.Request) {
 	r, status, err := n.replicaOf(req.PathValue("partition"))
 	if err != nil {
 		refuse(w, status, err)
 		return
 	}
-	var at event.Position
-	if text := req.URL.Query().Get("at"); text != "" {
-		if at, err = event.ParsePosition(text); err != nil {
-			refuse(w, http.StatusBadRequest, err)
-			return
-		}
+	of, err := checksumOf(req.URL.Query())
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), checksumWait)
-	defer cancel()
-	sum, err := r.Checksum(ctx, at)
+	answer := checksumReply{Partition: r.Name(), Cluster: n.opts.ClusterID, IsLeader: r.Leading(), Now: n.opts.clock()().UnixNano()}
+	if s, ok := r.State(); ok {
+		answer.LastEvent, answer.Clock = s.LastEvent.String(), s.Clock
+	}
+	answer.Checksum, err = r.ChecksumOf(req.Context(), of)
 	switch {
 	case errors.Is(err, partition.ErrPast):
 		refuse(w, http.StatusConflict, err)
@@ -253,8 +264,25 @@ func (n *Node) checksum(w http.ResponseWriter, req *http.Request) {
 	case err != nil:
 		refuse(w, http.StatusInternalServerError, err)
 	default:
-		reply(w, checksumReply{Partition: r.Name(), Checksum: sum})
+		reply(w, answer)
 	}
+}
+
+func checksumOf(query url.Values) (of partition.ChecksumOf, err error) {
+	of.Wait = checksumWait
+	if text := query.Get("at"); text != "" {
+		if of.At, err = event.ParsePosition(text); err != nil {
+			return of, err
+		}
+	}
+	for name, to := range map[string]*int64{"watermark": &of.Watermark, "wall": &of.Wall} {
+		if text := query.Get(name); text != "" {
+			if *to, err = strconv.ParseInt(text, 10, 64); err != nil {
+				return of, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return of, nil
 }
 
 func (n *Node) replicaOf(name string) (*partition.Replica, int, error) {
