@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v2"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/changefeed/metrics"
 	"github.com/zankv/zankv/cdc/changefeed/worker"
 	"github.com/zankv/zankv/cdc/event"
 )
@@ -36,15 +37,12 @@ type alertRule struct {
 type worst struct{ collector }
 
 func (w worst) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
 	r := worker.Running{Feed: "troubled", Namespace: "default", Meter: &changefeed.Meter{}, Since: time.Now(), Progress: changefeed.Progress{
 		Position: event.Position{Term: 2, Index: 7}, State: changefeed.Warning,
 		Trouble: &changefeed.Trouble{Stage: changefeed.StageCompaction, Code: changefeed.CodePlaceAtRisk},
 		Figures: changefeed.Figures{OldestRetained: "2-3", HeadroomBytes: 1},
 	}}
-	w.running(&r, out, gauge)
+	metrics.Running(out, &r)
 }
 
 // exported are the names that a node exports, with their labels.
@@ -218,7 +216,7 @@ func has(metrics map[string][]string, name string) bool {
 func knownValue(label, value string) bool {
 	switch label {
 	case "state":
-		return slices.Contains(states, changefeed.State(value))
+		return slices.Contains(metrics.States, changefeed.State(value))
 	case "code":
 		return value == string(changefeed.CodePlaceAtRisk)
 	}

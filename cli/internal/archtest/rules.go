@@ -13,7 +13,7 @@ var rows = [][]string{
 	{"cluster/datanode", "cluster/placedriver"},
 	{"cdc/changefeed/sinks"},
 	{"replay"},
-	{"cdc/changefeed/worker", "cdc/changefeed/admin", "cdc/changefeed/remote", "cdc/verify"},
+	{"cdc/changefeed/worker", "cdc/changefeed/admin", "cdc/changefeed/remote", "cdc/changefeed/metrics", "cdc/verify"},
 	{"cdc/kafka", "cdc/archive", "cdc/feed"},
 	{"cluster/resp"},
 	{"cluster/partition"},
