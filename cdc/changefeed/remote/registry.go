@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (r *Registry) Nodes() []string {
 
 // run has one session after the other.
 func (r *Registry) run() {
-	rest := restLeast
+	rest, told := restLeast, false
 	for tried := 1; r.ctx.Err() == nil; tried++ {
 		began := time.Now()
 		node := r.candidate()
@@ -112,10 +113,14 @@ func (r *Registry) run() {
 		}
 		if s.welcomed.Load() {
 			r.o.Logger.Warn("the session with a node for changefeeds is over; another one is looked for", "node", node, "lasted", time.Since(began).Round(time.Millisecond), "err", err)
-			rest, tried = restLeast, 0
+			rest, tried, told = restLeast, 0, false
 		}
 		r.failed(err)
 		if tried%len(r.Nodes()) == 0 { // all were asked
+			if tried > 0 && !told {
+				r.o.Logger.Warn("no node answers for changefeeds; they are asked again and again", "nodes", strings.Join(r.Nodes(), ","), "err", err)
+				told = true
+			}
 			r.pause(rest)
 			rest = min(2*rest, restMost)
 		}
