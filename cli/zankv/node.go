@@ -88,7 +88,7 @@ func runNode(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	known := sinks.All(conf.ClusterID, log)
+	known := sinks.All(sinks.Options{Cluster: conf.ClusterID, Nodes: []string{net.JoinHostPort(advertise, strconv.Itoa(conf.GRPCPort))}, Logger: log})
 	node, err := datanode.Open(c.Context, datanode.Options{
 		ClusterID: conf.ClusterID, DataDir: conf.DataDir, Advertise: advertise, Tags: conf.Tags, Version: version,
 		Listeners: listeners, Meta: store, Logger: log, EngineName: rocks.Library(), OpenEngine: opener(shared, conf),
@@ -100,7 +100,7 @@ func runNode(c *cli.Context) (err error) {
 		Limits: conf.Limits(), MaxScanJobs: conf.MaxScanJob, SyncerOnly: conf.SyncerWriteOnly,
 		Replication: conf.Replication(), ReplayMemoryBytes: conf.ReplayMemoryBytes, ClockOffset: offset,
 		Changefeeds: datanode.Changefeeds{
-			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
+			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive, CloseSinks: known.Close,
 			MemoryBytes: conf.ChangefeedMemoryBytes, Off: !conf.RunChangefeeds,
 		},
 	})

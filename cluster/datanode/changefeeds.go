@@ -18,6 +18,8 @@ type Changefeeds struct {
 	Sinks       map[string]worker.OpenSink
 	Checks      map[string]func(ctx context.Context, s *changefeed.Spec) error
 	OpenArchive worker.OpenArchive
+	// CloseSinks ends what the sinks share, when the node is closed; nil if that is nothing.
+	CloseSinks func() error
 	// MemoryBytes is what everything that this node runs may hold of events on their way to sinks (256 MiB).
 	MemoryBytes int64
 	// Off says that this node takes no partitions. It answers and defines all the same.

@@ -85,16 +85,17 @@ func listen(t *testing.T) net.Listener {
 
 func (c *testCluster) start(dir string, off bool) *testNode {
 	c.t.Helper()
-	known := sinks.All("dc-a", nil)
+	l := Listeners{Redis: listen(c.t), HTTP: listen(c.t), GRPC: listen(c.t), Raft: listen(c.t), Namespace: map[string]net.Listener{"default": listen(c.t)}}
+	known := sinks.All(sinks.Options{Cluster: "dc-a", Nodes: []string{l.GRPC.Addr().String()}})
 	known.Open["record"] = func(*changefeed.Spec) (changefeed.Sink, error) { return c.sink, nil }
 	known.Check["record"] = func(context.Context, *changefeed.Spec) error { return nil }
-	l := Listeners{Redis: listen(c.t), HTTP: listen(c.t), GRPC: listen(c.t), Raft: listen(c.t), Namespace: map[string]net.Listener{"default": listen(c.t)}}
 	opts := Options{
 		ClusterID: "dc-a", DataDir: dir, Advertise: "127.0.0.1", Version: "test", Listeners: l, Meta: c.store,
 		OpenEngine: func(dir string) (engine.Engine, error) { return mem.Open(dir, mem.Options{}) }, EngineName: "mem",
 		Logger: slog.New(slog.DiscardHandler), Tick: 20 * time.Millisecond, ElectionTicks: 10, RowCacheBytes: 1 << 20, LogDiskBytes: 1 << 30,
 		Changefeeds: Changefeeds{
 			Registry: c.store.Changefeeds(), MemoryBytes: 8 << 20, Off: off, Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
+			CloseSinks: known.Close,
 		},
 	}
 	if c.tune != nil {

@@ -249,6 +249,9 @@ func (n *Node) Close() error {
 	if n.cdc.source != nil {
 		errs = append(errs, n.cdc.source.far.Close())
 	}
+	if n.opts.Changefeeds.CloseSinks != nil {
+		errs = append(errs, n.opts.Changefeeds.CloseSinks())
+	}
 	if n.peers != nil {
 		n.peers.CloseIdleConnections()
 	}

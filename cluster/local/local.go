@@ -131,14 +131,14 @@ func (c *Cluster) startNode(ctx, running context.Context, i int) error {
 		return err
 	}
 	c.metas = append(c.metas, store)
-	known := sinks.All(c.opts.ClusterID, c.opts.Logger)
+	known := sinks.All(sinks.Options{Cluster: c.opts.ClusterID, Nodes: []string{listeners.GRPC.Addr().String()}, Logger: c.opts.Logger})
 	node, err := datanode.Open(ctx, datanode.Options{
 		ClusterID: c.opts.ClusterID, DataDir: filepath.Join(c.opts.DataDir, "node"+strconv.Itoa(i)), Advertise: "127.0.0.1",
 		Version: c.opts.Version, Listeners: listeners, Meta: store, Logger: c.opts.Logger.With("node", i),
 		OpenEngine: c.openEngine, EngineName: rocks.Library(), RowCacheBytes: c.opts.RowCacheBytes,
 		Replication: c.opts.Replication, ReplayMemoryBytes: c.opts.ReplayMemoryBytes, ClockOffset: c.opts.ClockOffset, SyncerOnly: c.opts.SyncerOnly,
 		Changefeeds: datanode.Changefeeds{
-			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive,
+			Registry: store.Changefeeds(), Sinks: known.Open, Checks: known.Check, OpenArchive: known.OpenArchive, CloseSinks: known.Close,
 			MemoryBytes: c.opts.ChangefeedMemoryBytes,
 		},
 	})

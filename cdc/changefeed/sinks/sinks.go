@@ -10,6 +10,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/worker"
 	"github.com/zankv/zankv/cdc/kafka"
+	"github.com/zankv/zankv/replay"
 )
 
 // Set is what a process needs of them, by the schemes of their URIs.
@@ -20,12 +21,29 @@ type Set struct {
 	Check map[string]func(ctx context.Context, s *changefeed.Spec) error
 	// OpenArchive reads what a file:// changefeed wrote.
 	OpenArchive worker.OpenArchive
+	// Close ends the connections that sinks have to their own cluster. They must be closed.
+	Close func() error
 }
 
-// All are the sinks for a process of a cluster.
-func All(cluster string, logger *slog.Logger) Set {
+// Options are what sinks are made with.
+type Options struct {
+	// Cluster is the id of the cluster whose changes go into them, Nodes are gRPC addresses of its nodes, host:port: who carries changes into
+	// another cluster tells them what that has.
+	Cluster string
+	Nodes   []string
+	Logger  *slog.Logger
+}
+
+// All are the sinks for a process of a cluster. They connect to nothing before they are used.
+func All(o Options) Set {
+	cluster, logger := o.Cluster, o.Logger
+	own := replay.NewClient(replay.ClientOptions{Nodes: o.Nodes, Logger: logger})
 	set := Set{
+		Close: own.Close,
 		Open: map[string]worker.OpenSink{
+			replay.Scheme: func(s *changefeed.Spec) (changefeed.Sink, error) {
+				return opened(replay.Open(s, replay.Options{Confirm: own, Logger: logger}))
+			},
 			"kafka": func(s *changefeed.Spec) (changefeed.Sink, error) {
 				return opened(kafka.OpenSpec(s, logger))
 			},

