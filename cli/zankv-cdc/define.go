@@ -21,7 +21,7 @@ import (
 // definitionFlags are those of create and update.
 func definitionFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "sink-uri", Usage: "where the changes go: `URI` is kafka://broker:9092/TOPIC, or file:///folder"},
+		&cli.StringFlag{Name: "sink-uri", Usage: "where the changes go: `URI` is kafka://broker:9092/TOPIC, file:///folder, or zankv://HOST:GRPC[,…] of another cluster"},
 		&cli.StringFlag{Name: "from", DefaultText: "earliest", Usage: "where a partition begins that the sink has nothing of: a `PLACE` is earliest, latest, a time (RFC 3339), or for each partition one, as 0=2-1041,1=latest"},
 		&cli.StringFlag{Name: "to", DefaultText: "never", Usage: "where it ends: a `PLACE` is a time, of which nothing is carried any more, or positions as 0=2-1041,1=2-99, which are"},
 	}, append(filterFlags(),
@@ -35,7 +35,8 @@ func definitionFlags() []cli.Flag {
 const createDescription = `The cluster checks the definition before it takes it. Then it runs at once; query shows whether the sink can be reached.
 
 A kafka:// sink's topic is created if it isn't there, with a partition for each of the namespace; {cluster} and {namespace} in its name are filled
-in. Passwords don't stand in the URI. A file:// sink is an archive that other changefeeds can go on from.
+in. Passwords don't stand in the URI. A file:// sink is an archive that other changefeeds can go on from. A zankv:// sink is the namespace of the same name in
+another cluster (?namespace= names another one; bandwidth=, compression=zstd|none bound and pack what is sent); zankv-cdc sync does the same in processes of its own.
 
 Examples:
    Every change from now on:
@@ -43,7 +44,9 @@ Examples:
    Two tables, without deletes, in Debezium's envelope:
       zankv-cdc changefeed create --nodes 10.0.0.1:12382 --sink-uri kafka://10.0.0.9:9092/orders --table orders,users --op set,hset --format debezium
    An archive of all changes, in files:
-      zankv-cdc changefeed create --nodes 10.0.0.1:12382 -c archive --sink-uri file:///backup/zankv`
+      zankv-cdc changefeed create --nodes 10.0.0.1:12382 -c archive --sink-uri file:///backup/zankv
+   Into another cluster, by the data nodes of this one:
+      zankv-cdc changefeed create --nodes 10.0.0.1:12382 -c to-b --sink-uri 'zankv://10.1.0.1:12382,10.1.0.2:12382?bandwidth=50MiB'`
 
 func createCommand() *cli.Command {
 	flags := []cli.Flag{nodesFlag(), idFlag("`ID` of the changefeed; one is made up if it is left out"), namespaceFlag()}

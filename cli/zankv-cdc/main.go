@@ -1,4 +1,4 @@
-// Command zankv-cdc reads the feed of change events, and runs changefeeds: where they are defined, watched, checked and mended.
+// Command zankv-cdc reads the feed of change events, and runs changefeeds: where they are defined, watched, checked and mended. It carries one cluster's changes into another.
 package main
 
 import (
@@ -55,13 +55,13 @@ Exit codes, and the codes of errors:
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:            "zankv-cdc",
-		Usage:           "reads the feed of change events, and runs changefeeds",
+		Usage:           "reads the feed of change events, runs changefeeds, and carries changes into another cluster",
 		Description:     appDescription,
 		Reader:          stdin,
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{tailCommand(), changefeedCommand(), checkpointCommand(), consumersCommand(), verifyCommand(), doctorCommand()},
+		Commands:        []*cli.Command{tailCommand(), changefeedCommand(), checkpointCommand(), consumersCommand(), verifyCommand(), doctorCommand(), syncCommand()},
 		OnUsageError:    misuse,
 		// Patterns of keys may hold commas: lists are taken apart where their meaning is known.
 		DisableSliceFlagSeparator: true,

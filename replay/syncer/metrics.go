@@ -1,0 +1,98 @@
+package syncer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zankv/zankv/cdc/changefeed/metrics"
+)
+
+// What is of the changefeeds has the names that data nodes give it.
+var (
+	up          = desc("uptime_seconds", "Time since the process started")
+	info        = desc("info", "1, with the clusters and the process's name", "source", "target", "name")
+	sentBytes   = desc("sent_bytes_total", "Bytes sent to the target by the sinks that are open, as they went out")
+	plainBytes  = desc("sent_content_bytes_total", "Bytes of these before compression")
+	fullSyncing = desc("full_sync", "1 while the state of a partition is on its way to the target", "partition")
+	fullKeys    = desc("full_sync_keys", "Keys of these read so far", "partition")
+	fullTotal   = desc("full_sync_keys_expected", "About how many there are", "partition")
+	targetLag   = desc("target_lag_seconds", "How far a partition of the target is behind what was read of one of the source", "partition", "target")
+	applied     = desc("applied_mutations_total", "Mutations that a partition of the target took, since the claim", "partition", "target")
+	skipped     = desc("skipped_mutations_total", "Mutations that it had already", "partition", "target")
+	conflicts   = desc("conflicts_total", "Mutations that got a row in its conflict log", "partition", "target")
+	retries     = desc("target_retries_total", "Calls that were repeated", "partition", "target")
+	latencyDesc = desc("event_age_seconds", "Age of events: received from the source, written to the target", "at")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("zankv_syncer_"+name, help, labels, nil)
+}
+
+// collector reads the process's figures.
+type collector struct{ s *Syncer }
+
+// Describe implements prometheus.Collector: without descriptions given, what is collected isn't checked against them, as the set of
+// partitions changes.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge(up, time.Since(c.s.began).Seconds())
+	gauge(info, 1, c.s.sourceID, c.s.targetID, c.s.o.Name)
+	wire, plain := c.s.sent()
+	counter(sentBytes, wire)
+	counter(plainBytes, plain)
+	metrics.Memory(out, c.s.budget)
+	for _, p := range c.s.Partitions() {
+		metrics.Running(out, &p.Running)
+		c.partition(&p, gauge, counter)
+	}
+	out <- c.s.sinks.received.metric("received")
+	out <- c.s.sinks.written.metric("written")
+}
+
+func (c collector) partition(p *Partition, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, uint64, ...string)) {
+	name := p.Name()
+	if f := p.FullSync; f != nil {
+		gauge(fullSyncing, 1, name)
+		gauge(fullKeys, float64(f.Keys), name)
+		gauge(fullTotal, float64(f.TotalKeys), name)
+	} else {
+		gauge(fullSyncing, 0, name)
+	}
+	if p.Target == nil {
+		return
+	}
+	for _, t := range p.Target.Targets {
+		to := fmt.Sprint(t.Partition)
+		gauge(targetLag, t.LagSeconds, name, to)
+		counter(applied, t.Applied, name, to)
+		counter(skipped, t.Skipped, name, to)
+		counter(conflicts, t.Conflicts, name, to)
+		counter(retries, t.Retries, name, to)
+	}
+}
+
+// metric is a latency as a histogram. Its sum isn't known: the middle of each bucket stands for what is in it.
+func (l *latency) metric(at string) prometheus.Metric {
+	buckets, count, sum := map[float64]uint64{}, uint64(0), 0.0
+	bound := 1.024e-3
+	for i := range l {
+		n := l[i].Load()
+		count += n
+		sum += float64(n) * bound * 3 / 4
+		if i < len(l)-1 {
+			buckets[bound] = count
+		}
+		bound = float64(uint64(2)<<i) / 1000
+	}
+	return prometheus.MustNewConstHistogram(latencyDesc, count, sum, buckets, at)
+}
