@@ -142,6 +142,9 @@ func (s *settling) plan(ctx context.Context) (*Command, error) {
 	case err != nil && !isWrongType(err):
 		return nil, err
 	}
+	if rec.Register == conflict.RegisterExpiry && !now.exists {
+		return nil, failure.New(failure.Refused, "remove the row: conflicts purge "+rec.ID.String(), "key %q isn't there any more: it can't get an expiry", clip(rec.Key))
+	}
 	same := err == nil && now.is(stands, rec)
 	if !s.Force {
 		switch {
@@ -198,8 +201,6 @@ func (s *settling) command(rec *conflict.Record, c content) (*Command, error) {
 	switch {
 	case rec.Register == conflict.RegisterElement:
 		return elementCommand(rec, c), nil
-	case rec.Register == conflict.RegisterExpiry && !c.exists:
-		return nil, failure.New(failure.Refused, "", "key %q isn't there any more: it can't get an expiry", clip(key))
 	case rec.Register == conflict.RegisterExpiry && c.expireAt == 0:
 		return commandOf("PERSIST", key), nil
 	case c.expired() && !s.Force:

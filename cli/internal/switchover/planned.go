@@ -136,3 +136,6 @@ func (r *Run) State() *State { return r.state }
 
 // Steps are those of the Run.
 func (r *Run) Steps() []Step { return r.steps }
+
+// Begun says that something was changed that isn't finished, nor taken back.
+func (r *Run) Begun() bool { return len(r.state.Steps) > 0 && r.state.Aborted == "" }
