@@ -76,7 +76,7 @@ func (r *Run) lag(ctx context.Context, namespace string, ends []event.Position) 
 // furthest is how many entries the partition that is furthest behind lacks, of one sender.
 func furthest(places []*replaypb.PlacesResponse, cluster, namespace string, n uint32, end event.Position) (entries uint64) {
 	for _, p := range places {
-		if at := placeOf(p, cluster, namespace, n).Reached; behind(at, end) {
+		if at := placeOf(p, cluster, namespace, n).GetReached(); behind(at, end) {
 			entries = max(entries, end.Index-min(end.Index, at.GetPosition().GetIndex()), 1)
 		}
 	}

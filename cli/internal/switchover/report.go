@@ -141,7 +141,7 @@ func (report *Report) text() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Failover from %s to %s, %s\n\n", report.From, report.To, report.At)
 	fmt.Fprintf(&b, "%s has everything that was made in %s up to %s, and of each partition what stands in its log up to these positions:\n\n", report.To, report.From, report.Until)
-	t := tables.New("PARTITION OF "+strings.ToUpper(report.From), "UP TO", "TIME", "IN "+strings.ToUpper(report.To))
+	t := tables.New("PARTITION OF "+report.From, "UP TO", "TIME", "IN "+report.To)
 	for _, h := range report.Have {
 		var at []string
 		for _, p := range h.Places {
@@ -151,7 +151,7 @@ func (report *Report) text() string {
 	}
 	_, _ = t.WriteTo(&b) // memory
 	fmt.Fprintf(&b, "\nThe partitions of %s itself were at, and clients could write there after:\n\n", report.To)
-	t = tables.New("PARTITION OF "+strings.ToUpper(report.To), "LAST EVENT", "APPLIED", "OPENED AT")
+	t = tables.New("PARTITION OF "+report.To, "LAST EVENT", "APPLIED", "OPENED AT")
 	for _, o := range report.Own {
 		opened := tables.None
 		if at := report.Opened[o.Namespace]; int(o.Partition) < len(at) {
@@ -190,13 +190,13 @@ When %[1]s is back:
 		}
 		fmt.Fprintf(b, "     zankv-cdc tail --nodes NODE-OF-%s:12382 --namespace %s --partition %d --from %s > %s-%d.jsonl\n", report.From, h.Namespace, h.Partition, from, h.Namespace, h.Partition)
 	}
-	fmt.Fprintf(b, `   The event at the position itself, which comes first, is in already, and so may later ones be where the places of a partition differ: the column IN %[3]s says
-   up to which event, and if there is a number behind its point, how many of its mutations.
-3. If the syncer from %[1]s to %[2]s is let run, it brings those changes over; what was written in %[2]s since is decided against, and logged:
+	fmt.Fprintf(b, `   The event at the position itself, which comes first, is in already; so may later ones be, where the places of a partition differ: the last column says
+   up to which event, and, if there is a number behind its point, how many of its mutations.
+3. Let the syncer from %[1]s to %[2]s bring those changes over: what was written in %[2]s since is decided against, and logged. Then pause it.
+     zankv-cdc changefeed list --nodes NODE-OF-%[1]s:12382
      zankv-repair conflicts list --cluster NODE-OF-%[2]s:12382
-   Otherwise see that it stays away: zankv-cdc changefeed list --nodes NODE-OF-%[1]s:12382, and pause what leads to %[2]s.
 4. Bring %[1]s to the state of %[2]s by a full sync. What only %[1]s has stays there and is reported in its conflict log:
      zankv-cdc sync --source NODE-OF-%[2]s:12382 --target NODE-OF-%[1]s:12382
 5. Switch back, when that has caught up: zankv-repair switchover --from NODE-OF-%[2]s:12382 --to NODE-OF-%[1]s:12382
-`, report.From, report.To, strings.ToUpper(report.To))
+`, report.From, report.To)
 }

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zankv/zankv/cli/internal/failure"
@@ -169,6 +170,9 @@ func (r *Run) stopped(err error) error {
 	f := failure.Of(err)
 	if errors.Is(err, context.DeadlineExceeded) && f.Code == failure.Error {
 		f.Code, f.Message = failure.Unavailable, f.Message+": --timeout has passed"
+	}
+	if errors.Is(err, context.Canceled) {
+		f.Message = strings.TrimSuffix(f.Message, context.Canceled.Error()) + "it was interrupted"
 	}
 	if r.DryRun {
 		return f
