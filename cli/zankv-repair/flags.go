@@ -57,7 +57,7 @@ func filterFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "reason", Usage: "only these `REASONS`: " + strings.Join(reasons(), ", ") + "; may be repeated"},
 		&cli.StringSliceFlag{Name: "source", Usage: "only what came from these clusters: `IDS`; may be repeated"},
 		&cli.StringFlag{Name: "since", Usage: "only what was decided from this `TIME` on: 2026-11-22T10:00:00Z, 2026-11-22, or an age as 90m"},
-		&cli.StringFlag{Name: "until", Usage: "only what was decided before this `TIME`"},
+		&cli.StringFlag{Name: "until", Usage: "only what was decided up to this `TIME`"},
 		&cli.StringFlag{Name: "partition", Usage: "only these partitions: `NUMBERS`, separated by commas"},
 		&cli.BoolFlag{Name: "diverged", Usage: "keys that have diverged, instead of single conflicts"},
 	}

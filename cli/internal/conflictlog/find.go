@@ -3,7 +3,6 @@ package conflictlog
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/zankv/zankv/cli/internal/failure"
@@ -56,26 +55,19 @@ func CheckID(id string) error {
 // Find gives the rows that ids, or their beginnings, name, in the order of ids. A failure.NotFound says which one has none; a failure.Invalid, which has several.
 func (l *Log) Find(ctx context.Context, ids []string) ([]*peers.Row, error) {
 	found := make([][]*peers.Row, len(ids))
-	filter := &replaypb.Filter{Ids: ids}
-	if slices.ContainsFunc(ids, func(id string) bool { return len(id) < idDigits }) {
-		filter.Ids = nil // the log is gone through
-	}
-	for _, diverged := range []bool{false, true} {
-		filter.Diverged = diverged
-		err := l.Each(ctx, filter, 0, func(r *peers.Row) error {
-			for i, id := range ids {
-				if strings.HasPrefix(r.ID().String(), id) {
-					found[i] = append(found[i], r)
-				}
-				if len(found[i]) > maxNamed {
-					return ambiguous(id, found[i])
-				}
+	err := l.Each(ctx, &replaypb.Filter{Ids: ids}, 0, func(r *peers.Row) error {
+		for i, id := range ids {
+			if strings.HasPrefix(r.ID().String(), id) {
+				found[i] = append(found[i], r)
 			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+			if len(found[i]) > maxNamed {
+				return ambiguous(id, found[i])
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	rows := make([]*peers.Row, len(ids))
 	for i, id := range ids {
