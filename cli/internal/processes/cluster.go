@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,14 @@ type Options struct {
 	Dir                         string
 	Nodes, Partitions, Replicas int
 	Namespace                   string
+	// ClusterID is the cluster's; "robust" unless told.
+	ClusterID string
+	// NamespaceFlags are further flags of zankv namespace create for Namespace.
+	NamespaceFlags []string
+	// Linked gives the nodes an address for which programs ask the proxy that their environment names: see Link.
+	Linked bool
+	// Env is what a node's environment has beside this process's; nil is nothing.
+	Env func(node int) []string
 	// Further are namespaces that have ports on each node, for CreateNamespace.
 	Further []string
 	// Configure changes a node's configuration before the node first starts; nil leaves all at the defaults.
@@ -47,7 +56,11 @@ type Node struct {
 	file   string // what holds it
 }
 
-const clusterID = "robust"
+// defaultID is the cluster id of who doesn't say one.
+const defaultID = "robust"
+
+// linkedHost is this machine by a name that isn't taken for it: programs never ask a proxy for "localhost" and 127.0.0.1.
+const linkedHost = "LOCALHOST"
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
@@ -65,6 +78,11 @@ func (n *Node) HTTP() string { return local(n.Config.HTTPPort) }
 
 // GRPC is the address of the feed.
 func (n *Node) GRPC() string { return local(n.Config.GRPCPort) }
+
+// LinkedGRPC is the same by the address that the node gives to others, which is behind the Link if the cluster is Linked.
+func (n *Node) LinkedGRPC() string {
+	return net.JoinHostPort(n.Config.BroadcastAddr, strconv.Itoa(n.Config.GRPCPort))
+}
 
 // portsPerNode: redis, http, grpc, raft.
 const portsPerNode = 4
@@ -93,6 +111,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 func prepare(o Options) (*Cluster, error) {
+	o.ClusterID = cmp.Or(o.ClusterID, defaultID)
 	ports, err := FreePorts(1 + o.ports()*o.Nodes)
 	if err != nil {
 		return nil, err
@@ -115,8 +134,11 @@ func prepare(o Options) (*Cluster, error) {
 func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	name := "node" + strconv.Itoa(i)
 	conf := *config.Default()
-	conf.ClusterID, conf.EtcdAddresses = clusterID, config.Addresses{"http://" + local(etcd)}
+	conf.ClusterID, conf.EtcdAddresses = o.ClusterID, config.Addresses{"http://" + local(etcd)}
 	conf.BroadcastAddr, conf.DataDir = "127.0.0.1", filepath.Join(o.Dir, name)
+	if o.Linked {
+		conf.BroadcastAddr = linkedHost
+	}
 	conf.RedisPort, conf.HTTPPort, conf.GRPCPort, conf.LocalRaftAddr = ports[0], ports[1], ports[2], local(ports[3])
 	conf.NamespacePorts, conf.ClusterPorts = map[string]int{}, map[string]int{}
 	for j, ns := range append([]string{o.Namespace}, o.Further...) {
@@ -133,6 +155,9 @@ func prepareNode(o Options, i, etcd int, ports []int) (*Node, error) {
 	p := New(name, filepath.Join(o.Dir, name+".log"), o.Zankv, "--config", file)
 	if o.Wrap != nil {
 		p.Wrapper = o.Wrap(i)
+	}
+	if o.Env != nil {
+		p.env = o.Env(i)
 	}
 	n := &Node{Process: p, Config: conf, file: file}
 	return n, n.WriteConfig()
@@ -159,7 +184,8 @@ func (c *Cluster) bringUp(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := c.CreateNamespace(ctx, c.Namespace, "--partitions", strconv.Itoa(c.Partitions), "--replicas", strconv.Itoa(c.Replicas)); err != nil {
+	flags := append([]string{"--partitions", strconv.Itoa(c.Partitions), "--replicas", strconv.Itoa(c.Replicas)}, c.NamespaceFlags...)
+	if _, err := c.CreateNamespace(ctx, c.Namespace, flags...); err != nil {
 		return err
 	}
 	for _, n := range c.Nodes {
@@ -172,7 +198,7 @@ func (c *Cluster) bringUp(ctx context.Context) error {
 
 // CreateNamespace runs zankv namespace create with further flags, and returns what it printed.
 func (c *Cluster) CreateNamespace(ctx context.Context, name string, flags ...string) (string, error) {
-	args := append([]string{"namespace", "create", "--etcd", "http://" + local(c.etcd), "--cluster-id", clusterID,
+	args := append([]string{"namespace", "create", "--etcd", "http://" + local(c.etcd), "--cluster-id", c.ClusterID,
 		"--name", name, "--min-nodes", strconv.Itoa(len(c.Nodes)), "--wait", "60s"}, flags...)
 	cmd := exec.CommandContext(ctx, c.Zankv, args...)
 	out, err := cmd.CombinedOutput()
@@ -233,6 +259,15 @@ func (c *Cluster) byClusterPort(port int) int {
 
 // Partition is the partition of a slot.
 func (c *Cluster) Partition(slot int64) int { return int(slot) * c.Partitions / slots }
+
+// LinkedGRPCAddrs are all nodes' addresses as the nodes give them to others.
+func (c *Cluster) LinkedGRPCAddrs() []string {
+	var addrs []string
+	for _, n := range c.Nodes {
+		addrs = append(addrs, n.LinkedGRPC())
+	}
+	return addrs
+}
 
 // GRPCAddrs are all nodes' addresses of the feed.
 func (c *Cluster) GRPCAddrs() []string {
