@@ -36,10 +36,13 @@ type Options struct {
 	// Further are namespaces that have ports on each node, for CreateNamespace.
 	Further []string
 	// Configure changes a node's configuration before the node first starts; nil leaves all at the defaults.
-	Configure func(node int, c *config.Config)
+	Configure Configure
 	// Wrap gives what is put before a node's command line (see Process.Wrapper); nil is nothing.
 	Wrap func(node int) []string
 }
+
+// Configure changes a node's configuration.
+type Configure func(node int, c *config.Config)
 
 // Cluster is one etcd and some nodes on free ports of 127.0.0.1.
 type Cluster struct {
@@ -311,14 +314,22 @@ var alarms = []string{"WARNING: DATA RACE", "panic: ", "fatal error: "}
 // here the race detector finds something in its own recovery.
 func (c *Cluster) Alarms() error {
 	for _, n := range c.Nodes {
-		b, err := os.ReadFile(n.LogFile)
-		if err != nil {
-			return fmt.Errorf("processes: %w", err)
+		if err := n.Alarm(); err != nil {
+			return err
 		}
-		for _, alarm := range alarms {
-			if i := strings.Index(string(b), alarm); i >= 0 {
-				return fmt.Errorf("processes: %s: %s", n.Name, b[i:min(len(b), i+2*logTail)])
-			}
+	}
+	return nil
+}
+
+// Alarm tells whether the process's log has one.
+func (p *Process) Alarm() error {
+	b, err := os.ReadFile(p.LogFile)
+	if err != nil {
+		return fmt.Errorf("processes: %w", err)
+	}
+	for _, alarm := range alarms {
+		if i := strings.Index(string(b), alarm); i >= 0 {
+			return fmt.Errorf("processes: %s: %s", p.Name, b[i:min(len(b), i+2*logTail)])
 		}
 	}
 	return nil

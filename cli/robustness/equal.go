@@ -1,0 +1,121 @@
+package robustness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/zankv/zankv/cli/internal/processes"
+)
+
+// slotSums is what /cluster/checksum says of a replica.
+type slotSums struct {
+	Checksum struct {
+		Position string
+		Keys     int64
+		Slots    map[string]string // sums by hash slot
+	} `json:"checksum"`
+}
+
+// SlotSums are the checksums of a namespace's hash slots over all its partitions, by slot. Replicas that don't agree are an error.
+func SlotSums(ctx context.Context, c *processes.Cluster, namespace string, partitions int) (map[string]string, error) {
+	all := map[string]string{}
+	for n := range partitions {
+		sums, err := replicaSums(ctx, c, fmt.Sprintf("%s-%d", namespace, n))
+		if err != nil {
+			return nil, err
+		}
+		for slot, sum := range sums {
+			if _, twice := all[slot]; twice {
+				return nil, fmt.Errorf("robustness: slot %s is in partition %d of %s and in another", slot, n, namespace)
+			}
+			all[slot] = sum
+		}
+	}
+	return all, nil
+}
+
+// replicaSums asks each node that has a replica of a partition; all have to say the same.
+func replicaSums(ctx context.Context, c *processes.Cluster, partition string) (map[string]string, error) {
+	var first *slotSums
+	for _, n := range c.Nodes {
+		sums, err := sumsOf(ctx, n, partition)
+		if errors.Is(err, errNoReplica) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if first == nil {
+			first = sums
+		}
+		if !maps.Equal(first.Checksum.Slots, sums.Checksum.Slots) {
+			return nil, fmt.Errorf("robustness: replicas of %s differ: %d keys at %s, and %d keys at %s on %s", partition,
+				first.Checksum.Keys, first.Checksum.Position, sums.Checksum.Keys, sums.Checksum.Position, n.Name)
+		}
+	}
+	if first == nil {
+		return nil, fmt.Errorf("robustness: no node has a replica of %s", partition)
+	}
+	return first.Checksum.Slots, nil
+}
+
+var errNoReplica = errors.New("robustness: the node has no replica")
+
+func sumsOf(ctx context.Context, n *processes.Node, partition string) (*slotSums, error) {
+	body, status, err := getPage(ctx, "http://"+n.HTTP()+"/cluster/checksum/"+partition)
+	if err != nil {
+		return nil, err
+	}
+	if status == http.StatusNotFound {
+		return nil, errNoReplica
+	}
+	s := new(slotSums)
+	if err := json.Unmarshal(body, s); err != nil || status != http.StatusOK {
+		return nil, fmt.Errorf("robustness: checksum of %s on %s: status %d, %w: %s", partition, n.Name, status, err, body)
+	}
+	return s, nil
+}
+
+// getPage asks for a page.
+func getPage(ctx context.Context, url string) (body []byte, status int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, 0, fmt.Errorf("robustness: %w", err)
+	}
+	defer r.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(r.Body, 16<<20))
+	if err != nil {
+		return nil, 0, fmt.Errorf("robustness: GET %s: %w", url, err)
+	}
+	return body, r.StatusCode, nil
+}
+
+// compareSums says which slots differ.
+func compareSums(sums [2]map[string]string) error {
+	var differ []string
+	for slot, sum := range sums[0] {
+		if sums[1][slot] != sum {
+			differ = append(differ, slot)
+		}
+	}
+	for slot := range sums[1] {
+		if _, ok := sums[0][slot]; !ok {
+			differ = append(differ, slot)
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	slices.Sort(differ)
+	return fmt.Errorf("robustness: %d slots differ of %d and %d: %v", len(differ), len(sums[0]), len(sums[1]), differ[:min(10, len(differ))])
+}
