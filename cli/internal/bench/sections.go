@@ -12,6 +12,7 @@ const (
 	turnLog   = 100
 	turnFeed  = 101
 	turnKafka = 102
+	turnSync  = 103
 )
 
 // diskName is the section that is always run: figures of writes mean nothing without the disk's.
@@ -60,7 +61,7 @@ func allSections(o *Options) []Section {
 		},
 		logSection(o),
 		feedSection(o, three),
-	}, typesSections(redis, three, one), bigSections(three, one), kafkaSections(o))
+	}, typesSections(redis, three, one), bigSections(three, one), kafkaSections(o), []Section{syncSection(o)})
 }
 
 func diskSection(o *Options) Section {

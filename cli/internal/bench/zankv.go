@@ -155,18 +155,23 @@ func (z *zankvLocal) local(port int) string {
 func (z *zankvLocal) Stop() { z.p.stop() }
 
 // residentMiB reads a process's resident memory.
-func residentMiB(pid int) (float64, error) {
+func residentMiB(pid int) (float64, error) { return statusMiB(pid, "VmRSS:") }
+
+// peakMiB reads the most that it was.
+func peakMiB(pid int) (float64, error) { return statusMiB(pid, "VmHWM:") }
+
+func statusMiB(pid int, field string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("resident memory: %w", err)
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("resident memory: /proc/%d/status has no VmRSS", pid)
+	return 0, fmt.Errorf("resident memory: /proc/%d/status has no %s", pid, field)
 }
 
 // processorSeconds reads how much processor time a process has used.
