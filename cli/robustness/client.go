@@ -62,7 +62,7 @@ func (c *Client) Run(ctx context.Context, in Input) (Output, error) {
 }
 
 // refusals begin the errors that promise that nothing was done and nothing will be.
-var refusals = []string{"ERR_CLUSTER_CHANGED", "CLUSTERDOWN", "BUSY", "MOVED", "NOAUTH"}
+var refusals = []string{"ERR_CLUSTER_CHANGED", "CLUSTERDOWN", "BUSY", "MOVED", "NOAUTH", "The cluster is only allowing syncer write"}
 
 // notInteger is Redis's error.
 const notInteger = "ERR value is not an integer or out of range"

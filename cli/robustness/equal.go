@@ -88,6 +88,11 @@ func getPage(ctx context.Context, url string) (body []byte, status int, err erro
 	if err != nil {
 		return nil, 0, err
 	}
+	return answer(req)
+}
+
+// answer is what a request gets.
+func answer(req *http.Request) (body []byte, status int, err error) {
 	r, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, 0, fmt.Errorf("robustness: %w", err)
@@ -95,7 +100,7 @@ func getPage(ctx context.Context, url string) (body []byte, status int, err erro
 	defer r.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(r.Body, 16<<20))
 	if err != nil {
-		return nil, 0, fmt.Errorf("robustness: GET %s: %w", url, err)
+		return nil, 0, fmt.Errorf("robustness: %s %s: %w", req.Method, req.URL, err)
 	}
 	return body, r.StatusCode, nil
 }
@@ -118,4 +123,44 @@ func compareSums(sums [2]map[string]string) error {
 	}
 	slices.Sort(differ)
 	return fmt.Errorf("robustness: %d slots differ of %d and %d: %v", len(differ), len(sums[0]), len(sums[1]), differ[:min(10, len(differ))])
+}
+
+// postOK posts, which has to succeed.
+func postOK(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return err
+	}
+	body, status, err := answer(req)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("robustness: POST %s: status %d: %s", url, status, body)
+	}
+	return err
+}
+
+// firstIndex is where the log of a partition begins, as a node's /stats has it.
+func firstIndex(ctx context.Context, n *processes.Node, namespace string, partition int) (uint64, error) {
+	body, status, err := getPage(ctx, "http://"+n.HTTP()+"/stats?leader_only=false")
+	if err != nil || status != http.StatusOK {
+		return 0, fmt.Errorf("robustness: stats of %s: status %d: %w", n.Name, status, err)
+	}
+	var stats struct {
+		Stats struct {
+			Partitions []struct {
+				Name string
+				Log  struct {
+					First uint64 `json:"first_index"`
+				}
+			} `json:"ns_stats"`
+		}
+	}
+	if err := json.Unmarshal(body, &stats); err != nil {
+		return 0, fmt.Errorf("robustness: stats of %s: %w: %s", n.Name, err, body)
+	}
+	for _, p := range stats.Stats.Partitions {
+		if p.Name == fmt.Sprintf("%s-%d", namespace, partition) {
+			return p.Log.First, nil
+		}
+	}
+	return 0, fmt.Errorf("robustness: stats of %s have no partition %d of %s", n.Name, partition, namespace)
 }

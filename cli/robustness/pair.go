@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cli/internal/processes"
 )
 
@@ -244,4 +245,70 @@ func (p *Pair) differences(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// AwaitCarried writes a marker into each of some partitions of one cluster, all if none is named, and returns how long they took to the other.
+func (p *Pair) AwaitCarried(ctx context.Context, s Shared, direction int, partitions ...int) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	from := boundTo(p.Clusters[direction], s.Name)(0, 0)
+	defer from.Close()
+	to := boundTo(p.Clusters[1-direction], s.Name)(0, 0)
+	defer to.Close()
+	keys, err := MarkerKeys(ctx, from.redis, s.Partitions[direction])
+	if err != nil {
+		return 0, err
+	}
+	if len(partitions) > 0 {
+		all := keys
+		keys = nil
+		for _, n := range partitions {
+			keys = append(keys, all[n])
+		}
+	}
+	m, err := Mark(ctx, from.redis, keys)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for _, key := range keys {
+		err := Until(ctx, func(ctx context.Context) error {
+			got, err := to.redis.Get(ctx, key).Result()
+			if err == nil && got != m.Value {
+				err = fmt.Errorf("robustness: %s is %s, want %s", key, got, m.Value)
+			}
+			return err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("robustness: what is written to %s doesn't come to %s: %w", p.Clusters[direction].ClusterID, p.Clusters[1-direction].ClusterID, err)
+		}
+	}
+	return time.Since(began), nil
+}
+
+// StopCarrying kills the syncers of a direction.
+func (p *Pair) StopCarrying(direction int) {
+	for _, s := range p.Syncers[direction] {
+		s.Kill()
+	}
+	p.Syncers[direction] = nil
+}
+
+// awaitTrouble returns when what is carried from A has a trouble.
+func (p *Pair) awaitTrouble(ctx context.Context, s Shared, code changefeed.Code) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	o := &Operator{Binary: p.Clusters[0].CDC, Nodes: p.Clusters[0].GRPCAddrs()}
+	return Until(ctx, func(ctx context.Context) error {
+		feed, err := o.Query(ctx, fmt.Sprintf("sync-%s-to-%s", s.Name, p.Clusters[1].ClusterID))
+		if err == nil && (feed.Trouble == nil || feed.Trouble.Code != code) {
+			err = fmt.Errorf("robustness: the trouble of %s is %+v, want %s", feed.ID, feed.Trouble, code)
+		}
+		return err
+	})
+}
+
+// boundTo makes clients that come in on a namespace's port of any node.
+func boundTo(c *processes.Cluster, namespace string) func(node, kind int) *Client {
+	return func(node, kind int) *Client { return Dial(c.Nodes[node%len(c.Nodes)].Bound(namespace), "", 2+kind%2) }
 }

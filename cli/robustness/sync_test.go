@@ -88,8 +88,3 @@ func startPair(t *testing.T, ctx context.Context, o PairOptions) *Pair {
 	}
 	return p
 }
-
-// boundTo makes clients that come in on a namespace's port of any node.
-func boundTo(c *processes.Cluster, namespace string) func(node, kind int) *Client {
-	return func(node, kind int) *Client { return Dial(c.Nodes[node%len(c.Nodes)].Bound(namespace), "", 2+kind%2) }
-}

@@ -17,8 +17,9 @@ import (
 
 // Binaries are paths of what was built.
 type Binaries struct {
-	Zankv string
-	CDC   string
+	Zankv  string
+	CDC    string
+	Repair string
 }
 
 // Build builds the commands of this source tree into dir. race builds them with the race detector.
@@ -31,14 +32,14 @@ func Build(dir string, race bool) (Binaries, error) {
 	if race {
 		args = append(args, "-race")
 	}
-	args = append(args, "./cli/zankv", "./cli/zankv-cdc")
+	args = append(args, "./cli/zankv", "./cli/zankv-cdc", "./cli/zankv-repair")
 	cmd := exec.Command("go", args...)
 	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return Binaries{}, fmt.Errorf("processes: go %s: %w", strings.Join(args, " "), err)
 	}
-	return Binaries{Zankv: filepath.Join(dir, "zankv"), CDC: filepath.Join(dir, "zankv-cdc")}, nil
+	return Binaries{Zankv: filepath.Join(dir, "zankv"), CDC: filepath.Join(dir, "zankv-cdc"), Repair: filepath.Join(dir, "zankv-repair")}, nil
 }
 
 // seeSources looks into every folder of the sources. go test keeps the outcome of a test until something that it is linked from, or that it
