@@ -22,5 +22,18 @@
 //	feedfaults.go  bad things done to owners, leaders and the broker, each over when the feed has come on
 //	memory.go      the memory of processes
 //
+// Syncers are checked between two such clusters, which know nothing of each other:
+//
+//	pair.go         both, the syncers of each direction, and the link between them
+//	tallies.go      clients that keep count of what was acknowledged
+//	syncfaults.go   kill -9 of syncers and of leaders on both sides
+//	rivals.go       clients of both clusters that write the same keys
+//	registers.go    what was written to each register in either, what was lost, and what won
+//	conflictlog.go  the conflict logs, by zankv-repair
+//	equal.go        checksums of hash slots over all partitions and replicas
+//	places.go       what replicas know of senders, peers and conflicts
+//	switch.go       zankv-repair's commands as processes, and what B should have by A's log
+//	feedread.go     feeds from their beginning to their end
+//
 // A run draws everything from one seed, which it prints; ZANKV_SEED repeats the draw (not the machine's timing).
 package robustness
