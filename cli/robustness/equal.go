@@ -16,17 +16,50 @@ import (
 // slotSums is what /cluster/checksum says of a replica.
 type slotSums struct {
 	Checksum struct {
-		Position string
-		Keys     int64
-		Slots    map[string]string // sums by hash slot
+		Position  string
+		Keys      int64
+		Wall      int64
+		Watermark int64
+		Slots     map[string]string // sums by hash slot
 	} `json:"checksum"`
+}
+
+// basis is what sums have to be made by so that they can be compared: the tombstone watermark (ns), and the time that decides what has expired (ms).
+// Zero is each replica's own.
+type basis struct{ watermark, wall int64 }
+
+// raise takes the later of what it has and what a replica has.
+func (b *basis) raise(s *slotSums) {
+	b.watermark, b.wall = max(b.watermark, s.Checksum.Watermark), max(b.wall, s.Checksum.Wall)
 }
 
 // SlotSums are the checksums of a namespace's hash slots over all its partitions, by slot. Replicas that don't agree are an error.
 func SlotSums(ctx context.Context, c *processes.Cluster, namespace string, partitions int) (map[string]string, error) {
+	var by basis
+	if err := by.raiseAll(ctx, c, namespace, partitions); err != nil {
+		return nil, err
+	}
+	return by.sums(ctx, c, namespace, partitions)
+}
+
+// raiseAll takes the latest that any replica of a namespace has.
+func (b *basis) raiseAll(ctx context.Context, c *processes.Cluster, namespace string, partitions int) error {
+	for n := range partitions {
+		err := basis{}.eachReplica(ctx, c, fmt.Sprintf("%s-%d", namespace, n), func(_ *processes.Node, s *slotSums) error {
+			b.raise(s)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b basis) sums(ctx context.Context, c *processes.Cluster, namespace string, partitions int) (map[string]string, error) {
 	all := map[string]string{}
 	for n := range partitions {
-		sums, err := replicaSums(ctx, c, fmt.Sprintf("%s-%d", namespace, n))
+		sums, err := b.replicaSums(ctx, c, fmt.Sprintf("%s-%d", namespace, n))
 		if err != nil {
 			return nil, err
 		}
@@ -41,23 +74,20 @@ func SlotSums(ctx context.Context, c *processes.Cluster, namespace string, parti
 }
 
 // replicaSums asks each node that has a replica of a partition; all have to say the same.
-func replicaSums(ctx context.Context, c *processes.Cluster, partition string) (map[string]string, error) {
+func (b basis) replicaSums(ctx context.Context, c *processes.Cluster, partition string) (map[string]string, error) {
 	var first *slotSums
-	for _, n := range c.Nodes {
-		sums, err := sumsOf(ctx, n, partition)
-		if errors.Is(err, errNoReplica) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+	err := b.eachReplica(ctx, c, partition, func(n *processes.Node, sums *slotSums) error {
 		if first == nil {
 			first = sums
 		}
 		if !maps.Equal(first.Checksum.Slots, sums.Checksum.Slots) {
-			return nil, fmt.Errorf("robustness: replicas of %s differ: %d keys at %s, and %d keys at %s on %s", partition,
+			return fmt.Errorf("robustness: replicas of %s differ: %d keys at %s, and %d keys at %s on %s", partition,
 				first.Checksum.Keys, first.Checksum.Position, sums.Checksum.Keys, sums.Checksum.Position, n.Name)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if first == nil {
 		return nil, fmt.Errorf("robustness: no node has a replica of %s", partition)
@@ -65,10 +95,27 @@ func replicaSums(ctx context.Context, c *processes.Cluster, partition string) (m
 	return first.Checksum.Slots, nil
 }
 
+// eachReplica shows what each replica of a partition says.
+func (b basis) eachReplica(ctx context.Context, c *processes.Cluster, partition string, visit func(*processes.Node, *slotSums) error) error {
+	for _, n := range c.Nodes {
+		sums, err := b.sumsOf(ctx, n, partition)
+		if errors.Is(err, errNoReplica) {
+			continue
+		}
+		if err == nil {
+			err = visit(n, sums)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 var errNoReplica = errors.New("robustness: the node has no replica")
 
-func sumsOf(ctx context.Context, n *processes.Node, partition string) (*slotSums, error) {
-	body, status, err := getPage(ctx, "http://"+n.HTTP()+"/cluster/checksum/"+partition)
+func (b basis) sumsOf(ctx context.Context, n *processes.Node, partition string) (*slotSums, error) {
+	body, status, err := getPage(ctx, fmt.Sprintf("http://%s/cluster/checksum/%s?watermark=%d&wall=%d", n.HTTP(), partition, b.watermark, b.wall))
 	if err != nil {
 		return nil, err
 	}

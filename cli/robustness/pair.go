@@ -197,10 +197,16 @@ func (p *Pair) AwaitEqual(ctx context.Context, namespaces ...Shared) (time.Durat
 }
 
 func (p *Pair) compare(ctx context.Context, s Shared) error {
+	var by basis
+	for i, c := range p.Clusters {
+		if err := by.raiseAll(ctx, c, s.Name, s.Partitions[i]); err != nil {
+			return fmt.Errorf("%s: %w", c.ClusterID, err)
+		}
+	}
 	var sums [2]map[string]string
 	for i, c := range p.Clusters {
 		var err error
-		if sums[i], err = SlotSums(ctx, c, s.Name, s.Partitions[i]); err != nil {
+		if sums[i], err = by.sums(ctx, c, s.Name, s.Partitions[i]); err != nil {
 			return fmt.Errorf("%s: %w", c.ClusterID, err)
 		}
 	}
