@@ -10,7 +10,9 @@ import (
 // A lost write must be found that no log has, and so must a register whose latest write isn't there; knowing writers lose nothing.
 func TestRegistersFind(t *testing.T) {
 	reg := register{"rh:1", "f"}
-	at := func(time int64, cluster string) conflict.Version { return conflict.Version{Time: time, Cluster: cluster} }
+	at := func(time int64, cluster string) conflict.Version {
+		return conflict.Version{Time: time, Cluster: cluster}
+	}
 	a1, a2, b1, b2 := at(1, "dc-a"), at(3, "dc-a"), at(2, "dc-b"), at(3, "dc-b")
 	r := &Registers{writes: map[register]map[conflict.Version]write{}}
 	r.add(reg, a1, write{value: "a1"})
