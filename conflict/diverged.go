@@ -31,19 +31,20 @@ func DivergedID(key []byte, source string) ID {
 	return hashed(appendString(appendString([]byte{divergedRow}, key), source))
 }
 
-// Add takes up a record whose Action is Diverge, of this key and source, or begins with it. Records of an event that was taken up change nothing, so that it
-// may be repeated. It copies what it keeps.
+// Add takes up a record whose Action is Diverge, of this key and source, or begins with it. An event that was taken up isn't counted again, so that it may
+// be repeated. It copies what it keeps.
 func (d *Diverged) Add(rec *Record) {
 	if d.Count == 0 {
 		*d = Diverged{ID: DivergedID(rec.Key, rec.Source.Cluster), Key: bytes.Clone(rec.Key), Source: rec.Source.Cluster, First: rec.Source, FirstAt: rec.DecidedAt}
-	} else if d.has(rec) {
+	}
+	if v := rec.There.Version; v.Time > d.Latest.Time || v.Time == d.Latest.Time && v.Cluster > d.Latest.Cluster {
+		d.Latest = v // of each mutation of an event
+	}
+	if d.Count > 0 && d.has(rec) {
 		return
 	}
 	d.Count++
 	d.Type, d.Reason, d.Last, d.LastAt = rec.There.Type, rec.Reason, rec.Source, rec.DecidedAt
-	if v := rec.There.Version; v.Time > d.Latest.Time || v.Time == d.Latest.Time && v.Cluster > d.Latest.Cluster {
-		d.Latest = v
-	}
 }
 
 func (d *Diverged) has(rec *Record) bool {
