@@ -99,7 +99,7 @@ func (c *rangeCall) refusal(held *placed) error {
 		return refusal(RefusedState, nil, "the sender isn't known here: open it first")
 	}
 	at := &held.at
-	if why := needsSync(at, r.watermark()); why != "" {
+	if why := needsSync(at, r.store.Watermark()); why != "" {
 		return refusal(RefusedNeedsSync, at, "%s", why)
 	}
 	if c.rng.From.Compare(at.Reached) > 0 {

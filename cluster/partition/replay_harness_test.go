@@ -32,16 +32,16 @@ type stream struct {
 	t        *testing.T
 	from, to *cluster
 	id       store.SenderID
+	target   string // cluster's id
 }
 
 // flows begins a stream where both are taken to be equal.
 func (c *cluster) flows(to *cluster) *stream {
 	c.t.Helper()
-	s := &stream{t: c.t, from: c, to: to}
-	st := s.source()
-	s.id = store.SenderID{Cluster: st.replica.opts.Cluster, Namespace: "default"}
+	s := &stream{t: c.t, from: c, to: to, target: to.members[0].replica.opts.Cluster}
+	s.id = store.SenderID{Cluster: c.members[0].replica.opts.Cluster, Namespace: "default"}
 	c.asLeader("a peer is known", func(r *Replica) error {
-		_, err := r.ConfirmPeer(c.t.Context(), to.members[0].replica.opts.Cluster, 0)
+		_, err := r.ConfirmPeer(c.t.Context(), s.target, 0)
 		return err
 	})
 	at, _ := s.source().replica.State()
@@ -71,7 +71,6 @@ func (s *stream) slices(after event.Position) (all []Slice, names event.Names, l
 	s.t.Helper()
 	m := s.source()
 	st, _ := m.replica.State()
-	to := s.to.members[0].replica.opts.Cluster
 	entries, err := m.replica.log.Entries(after.Index+1, st.Applied.Index+1, 1<<30)
 	must(s.t, err)
 	for _, e := range entries {
@@ -86,7 +85,7 @@ func (s *stream) slices(after event.Position) (all []Slice, names event.Names, l
 		slice := Slice{Position: event.Position{Term: e.Term, Index: e.Index}, Event: ev}
 		kept := ev.Mutations[:0:0]
 		for i := range ev.Mutations {
-			if o := ev.Mutations[i].Origin; ev.Mutations[i].Op != event.OpExpire && (o == nil || st.Clusters.ID(o.Cluster) != to) {
+			if o := ev.Mutations[i].Origin; ev.Mutations[i].Op != event.OpExpire && (o == nil || st.Clusters.ID(o.Cluster) != s.target) {
 				kept = append(kept, ev.Mutations[i])
 				slice.Numbers = append(slice.Numbers, uint32(i))
 			}

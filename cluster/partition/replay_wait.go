@@ -1,8 +1,6 @@
 package partition
 
 import (
-	"encoding/binary"
-	"fmt"
 	"math"
 	"time"
 
@@ -76,17 +74,4 @@ func (r *Replica) wait(at *store.Sender, d *conflict.Decision) error {
 		return refusal(RefusedWaits, at, "it builds upon a change that %s made at %d, of which the changes are here up to %d", cluster, o.Prev.Time, r.reachedOf(cluster))
 	}
 	return nil
-}
-
-// watermark is the time at or below which tombstones don't exist.
-func (r *Replica) watermark() int64 {
-	row, ok, err := r.store.OwnValue(nil, event.OwnWatermark, nil)
-	if err != nil || ok && len(row) != 8 {
-		r.opts.Fatal(fmt.Errorf("partition %s: tombstone watermark: % x, %w", r.name, row, err))
-		return math.MaxInt64
-	}
-	if !ok {
-		return 0
-	}
-	return int64(binary.LittleEndian.Uint64(row))
 }

@@ -36,7 +36,7 @@ func (p *replaying) begin(r *Replica, b *batch, id store.SenderID) {
 	p.counted, p.replayed = outcomes{}, Replayed{}
 	p.source = conflict.Place{Cluster: id.Cluster, Partition: id.Partition}
 	p.env = conflict.Env{
-		Self: r.self, Policy: r.opts.Replication.Policy, Watermark: r.watermark(), Reached: p.reached,
+		Self: r.self, Policy: r.opts.Replication.Policy, Watermark: r.store.Watermark(), Reached: p.reached,
 		Origin: event.Origin{Cluster: r.names.Number([]byte(id.Cluster)), Partition: id.Partition},
 	}
 	p.grouped = false

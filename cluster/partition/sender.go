@@ -177,7 +177,7 @@ func refusal(why Refusal, at *store.Sender, format string, args ...any) *ReplayE
 
 // placeOf describes a sender's place.
 func (r *Replica) placeOf(at *store.Sender) Place {
-	watermark := r.watermark()
+	watermark := r.store.Watermark()
 	why := needsSync(at, watermark)
 	return Place{
 		Sender: *at, NeedsSync: why != "", Why: why, Watermark: watermark, MaxEventBytes: r.opts.MaxEventBytes, Position: r.store.State().Applied,

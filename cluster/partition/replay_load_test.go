@@ -1,0 +1,220 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/store"
+	"github.com/zankv/zankv/conflict"
+)
+
+// two are clusters of all types, with one clock.
+func two(t *testing.T, sizeA, sizeB int, more ...func(*Options)) (a, b *cluster, la, lb *typesLoad) {
+	clock, r := &manual{}, seeded(t)
+	more = append(more, func(o *Options) { o.SinglePartition, o.HashTags = true, true })
+	a, b = newCluster(t, sizeA, named("dc-a", clock, more...)), newCluster(t, sizeB, named("dc-b", clock, more...))
+	return a, b, newTypesLoad(a, rand.New(rand.NewPCG(r.Uint64(), 1)), clock), newTypesLoad(b, rand.New(rand.NewPCG(r.Uint64(), 2)), clock)
+}
+
+// sameAs wants that two clusters have the same content.
+func (c *cluster) sameAs(other *cluster) {
+	c.t.Helper()
+	of := ChecksumOf{}
+	for _, m := range []*member{c.leader(), other.leader()} {
+		st, _ := m.replica.State()
+		of.Watermark, of.Wall = max(of.Watermark, st.Watermark), max(of.Wall, m.replica.opts.Clock().UnixMilli())
+	}
+	var sums [2]store.Checksum
+	for i, m := range []*member{c.leader(), other.leader()} {
+		sum, err := m.replica.ChecksumOf(c.t.Context(), of)
+		must(c.t, err)
+		sums[i] = sum
+	}
+	if sums[0].Total != sums[1].Total || sums[0].Keys != sums[1].Keys {
+		c.t.Errorf("%d keys, %v and %d keys, %v", sums[0].Keys, sums[0].Total, sums[1].Keys, sums[1].Total)
+		for _, line := range difference(c.leader().content(), other.leader().content()) {
+			c.t.Log(line)
+		}
+	}
+}
+
+func difference(a, b []string) (lines []string) {
+	for _, line := range a {
+		if !slices.Contains(b, line) {
+			lines = append(lines, "- "+line)
+		}
+	}
+	for _, line := range b {
+		if !slices.Contains(a, line) {
+			lines = append(lines, "+ "+line)
+		}
+	}
+	return lines
+}
+
+// owner is one of several who carry the same stream at once, and who send what they like: from the place, from before, from beyond, in pieces.
+func (s *stream) owner(r *rand.Rand, stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		m := s.to.members[r.IntN(len(s.to.members))]
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Duration(1+r.IntN(400))*time.Millisecond)
+		if live := m.live.Load(); live != nil && live.Leading() {
+			s.sendAny(ctx, live, r)
+		}
+		cancel()
+	}
+}
+
+func (s *stream) sendAny(ctx context.Context, replica *Replica, r *rand.Rand) {
+	p, err := replica.OpenSender(ctx, s.id, 1, "crc16")
+	if err != nil {
+		return
+	}
+	from := p.Sender.Reached
+	if r.IntN(4) == 0 {
+		from = store.Cursor{Position: event.Position{Term: from.Position.Term, Index: max(1, from.Position.Index-min(from.Position.Index, uint64(r.IntN(20))))}, Done: store.AllDone}
+	}
+	rng := s.cutToDecided(s.rangeFrom(from))
+	if len(rng.Slices) > 1 && r.IntN(2) == 0 { // some of it, perhaps up to the middle of an event
+		rng.Slices = rng.Slices[:1+r.IntN(len(rng.Slices)-1)]
+		last := &rng.Slices[len(rng.Slices)-1]
+		rng.To, rng.Time = store.Cursor{Position: last.Position, Done: store.AllDone}, 0
+		if n := len(last.Numbers); n > 1 && r.IntN(2) == 0 {
+			n = 1 + r.IntN(n-1)
+			rng.To.Done, last.Event.Mutations, last.Numbers = last.Numbers[n-1]+1, last.Event.Mutations[:n], last.Numbers[:n]
+		}
+	}
+	if len(rng.Slices) > 1 && r.IntN(8) == 0 { // the beginning lost
+		rng.From = store.Cursor{Position: rng.Slices[0].Position, Done: store.AllDone}
+		rng.Slices = rng.Slices[1:]
+	}
+	_, err = replica.Replay(ctx, rng)
+	var why *ReplayError
+	switch {
+	case errors.As(err, &why) && why.Refusal == RefusedGap:
+	case err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrClosed):
+		s.t.Errorf("%s to %s: %v", rng.From, rng.To, err)
+	}
+}
+
+// Everything that one cluster's clients do is in the other exactly once, whatever happens to that one's replicas and however many send it.
+func TestReplayExactlyOnce(t *testing.T) {
+	a, b, load, _ := two(t, 1, 3, func(o *Options) { o.ProposalTimeout = 300 * time.Millisecond })
+	s := a.flows(b)
+	stop := make(chan struct{})
+	var owners sync.WaitGroup
+	for i := range 2 {
+		r := rand.New(rand.NewPCG(load.r.Uint64(), uint64(i)))
+		owners.Go(func() { s.owner(r, stop) })
+	}
+	var written sync.WaitGroup
+	written.Go(func() {
+		for i := range 400 {
+			a.do("incr", "count")
+			a.do("rpush", "items", fmt.Sprint(i))
+			load.run(2)
+		}
+	})
+	r := rand.New(rand.NewPCG(load.r.Uint64(), 99))
+	for until := time.Now().Add(6 * time.Second); time.Now().Before(until); b.pause(r.IntN(200)) {
+		t.Log(b.trouble(r))
+	}
+	written.Wait()
+	close(stop)
+	owners.Wait()
+	s.catchUp()
+	expect(t, "count", b.do("get", "count"), a.do("get", "count"))
+	expect(t, "items", b.do("lrange", "items", "0", "-1"), a.do("lrange", "items", "0", "-1"))
+	a.sameAs(b)
+	b.equal()
+	b.agreeOnRows()
+	records, diverged := b.leader().conflictRows()
+	if len(records)+len(diverged) > 0 {
+		t.Errorf("%d conflicts, %d keys have diverged, and nobody else wrote; the first: %+v", len(records), len(diverged), records[0])
+	}
+	for _, m := range b.members {
+		m.shutdown()
+	}
+	for _, m := range b.members {
+		m.start()
+	}
+	if at, want := s.place(), s.source().applied(); at.Reached.Position != want {
+		t.Errorf("after a restart of all it stands at %s, want %s", at.Reached, want)
+	}
+	b.agreeOnRows()
+	a.sameAs(b)
+}
+
+// Both clusters write the same keys, and each gets the other's changes: when all is quiet they are equal but for keys that are recorded as diverged, none of
+// which there is under the policy for elements where types are kept apart. Every replica has the same conflicts.
+func TestReplayBothWays(t *testing.T) {
+	for _, policy := range []conflict.Policy{conflict.PolicyDefault, conflict.PolicyElement} {
+		t.Run(fmt.Sprint(policy), func(t *testing.T) {
+			a, b, la, lb := two(t, 3, 3, func(o *Options) { o.Replication.Policy = policy })
+			there, back := a.flows(b), b.flows(a)
+			if policy == conflict.PolicyElement {
+				for _, l := range []*typesLoad{la, lb} {
+					l.lines = slices.DeleteFunc(l.lines, func(line typeLine) bool { return !slices.Contains([]string{"hashes", "sets"}, line.family) })
+				}
+			}
+			for round := range 12 {
+				var both sync.WaitGroup
+				both.Go(func() { la.run(10) })
+				both.Go(func() { lb.run(10) })
+				both.Wait()
+				if round%3 != 0 {
+					there.catchUp()
+				}
+				back.catchUp()
+				if round%4 == 0 {
+					b.transfer(b.members[int(b.leader().id)%3])
+				}
+			}
+			for range 3 {
+				there.catchUp()
+				back.catchUp()
+			}
+			if policy == conflict.PolicyElement {
+				a.sameAs(b)
+			}
+			for _, c := range []*cluster{a, b} {
+				c.equal()
+				c.agreeOnRows()
+				records, _ := c.leader().conflictRows()
+				if len(records) == 0 {
+					t.Errorf("no conflicts")
+				}
+			}
+			a.differsOnlyWhereItSays(b)
+		})
+	}
+}
+
+// differsOnlyWhereItSays wants that each key that isn't the same in both is recorded as diverged in one of them.
+func (c *cluster) differsOnlyWhereItSays(other *cluster) {
+	c.t.Helper()
+	diverged := map[string]bool{}
+	for _, m := range []*member{c.leader(), other.leader()} {
+		_, open := m.conflictRows()
+		for _, d := range open {
+			diverged[string(d.Key)] = true
+		}
+	}
+	for _, key := range typeKeys {
+		if x, y := c.do("dump", key), other.do("dump", key); x != y && !diverged[key] {
+			c.t.Errorf("%q differs, and no record says so: %q, %q", key, x, y)
+		}
+	}
+	c.t.Logf("diverged: %v", diverged)
+}
