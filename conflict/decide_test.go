@@ -406,3 +406,29 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// TestStringOverBitmap: a bitmap of which APPEND made a string is one here, too, if it is the same bitmap.
+func TestStringOverBitmap(t *testing.T) {
+	env := &Env{Names: names, Policy: PolicyDefault, Generation: 8}
+	st := holds(event.TypeBitmap, at(3, 'z'), never, at(3, 'z'), true)
+	m := set(at(5, 'z'), at(3, 'z'))
+	m.Op, m.Floor, m.ExpiryVersion = event.OpValue, event.Version{}, event.Version{}
+	for prev, want := range map[event.Version]Action{at(3, 'z'): Apply, at(2, 'z'): Diverge} {
+		var d Decision
+		m.Prev = prev
+		Decide(&d, env, st, m)
+		if d.Action != want || (want == Apply) != (len(d.Emit) == 1) {
+			t.Errorf("prev %v: %s, emits %d", prev, d.Action, len(d.Emit))
+		}
+		if want == Apply {
+			if e := &d.Emit[0]; e.Op != event.OpValue || e.Type != event.TypeString || e.Before.Type != event.TypeBitmap || string(e.Value) != string(m.Value) {
+				t.Errorf("emits %+v", e)
+			}
+		}
+	}
+	st.Version = at(6, 'z')
+	var d Decision
+	if Decide(&d, env, st, m); d.Action != Diverge {
+		t.Errorf("older: %s", d.Action)
+	}
+}

@@ -8,6 +8,8 @@ func (r *decider) decideStrictly() {
 	switch m := r.m; {
 	case whole(m):
 		r.wholeStrictly()
+	case m.Op == event.OpValue && r.st.Exists && r.st.Type == event.TypeBitmap:
+		r.textStrictly()
 	case r.st.Exists && r.st.Type != m.Type:
 		r.key(Diverge, TypesClash)
 	case m.Type == event.TypeList:
@@ -32,6 +34,19 @@ func (r *decider) wholeStrictly() {
 		r.put(Overwrite, Heals)
 	default:
 		r.key(Diverge, NotPrev)
+	}
+}
+
+// textStrictly decides a string's value over a bitmap: APPEND, SETRANGE and their like make a string of one, which clients don't see.
+func (r *decider) textStrictly() {
+	c := r.env.Compare(r.m.Version, r.st.Version)
+	switch why, ok := r.known(); {
+	case c == 0:
+		r.key(AlreadyApplied, SameVersion)
+	case c > 0 && ok:
+		r.put(Apply, why)
+	default:
+		r.key(Diverge, TypesClash)
 	}
 }
 
