@@ -177,8 +177,8 @@ type decider struct {
 
 // begin forgets what is below the watermark, and starts from the expiry as it is.
 func (r *decider) begin() {
-	st, w := &r.st, r.env.Watermark
-	if !st.Exists && st.Version.Time <= w && st.Floor.Time <= w && st.ExpiryVersion.Time <= w {
+	st := &r.st
+	if !st.Exists && st.Forgotten(r.env.Watermark) {
 		st.Meta = event.Meta{}
 	}
 	r.d.origin = r.env.Origin
@@ -296,10 +296,11 @@ func (r *decider) known() (Reason, bool) {
 }
 
 // takeExpiry decides the expiry that a mutation brings beside its content. made says that it makes the key: then the expiry that its origin shows
-// counts as well where it was set by somebody else, in case that the key's rows are gone here.
+// counts as well where it was set by somebody else, in case that the key's rows are gone here. But one under the watermark was decided here: if it isn't here
+// any more, something came after it.
 func (r *decider) takeExpiry(made bool) {
 	m := r.m
-	if m.ExpiryVersion != m.Version && !made {
+	if m.ExpiryVersion != m.Version && (!made || m.ExpiryVersion.Cluster != 0 && m.ExpiryVersion.Time <= r.env.Watermark) {
 		return
 	}
 	if r.env.Compare(m.ExpiryVersion, r.st.ExpiryVersion) > 0 {

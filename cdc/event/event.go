@@ -319,5 +319,18 @@ type Meta struct {
 	Value []byte
 }
 
+// Forgotten says whether what m, the tombstone of a key, tells doesn't exist under a tombstone watermark (ns): all of it is at or below, so that every
+// cluster has decided it. An expiry that it kept has to be behind as well, by more than clocks may be apart: until then a cluster in which the key lived on
+// may write into it, and the key expires with what was written.
+func (m *Meta) Forgotten(watermark int64) bool {
+	if max(m.Version.Time, m.Floor.Time, m.ExpiryVersion.Time) > watermark {
+		return false
+	}
+	return m.ExpireAt == 0 || m.ExpireAt <= (watermark-clockSlack)/1e6
+}
+
+// clockSlack (ns) is more than clocks may be apart.
+const clockSlack = 3600 * 1e9
+
 // Expired says whether the key is to be treated as absent at now (ms since 1970).
 func (m *Meta) Expired(now int64) bool { return m.ExpireAt != 0 && m.ExpireAt <= now }

@@ -106,18 +106,11 @@ func (c *Context) emitDel(key []byte, r *row) {
 	c.Tx.Emit(m)
 }
 
-// emitExpired removes a key that has expired: no write by anybody, so its version stays. Its versions are kept where something may still come that was
-// written elsewhere before them. A string has no floor but its version then.
+// emitExpired removes a key that has expired: no write by anybody, so its version stays.
 func (c *Context) emitExpired(key []byte, r *row) {
 	m := c.mutation(event.OpExpire, key, r, r.Version)
 	m.Type, m.Version = r.Type, r.Version
 	m.ExpiryVersion = r.ExpiryVersion
-	if c.Replicates && max(r.Version.Time, r.Floor.Time, r.ExpiryVersion.Time) > c.Watermark {
-		m.Tombstone, m.ExpireAt = true, r.ExpireAt
-		if r.Type == event.TypeString {
-			m.Floor = r.Version
-		}
-	}
 	c.Tx.Emit(m)
 }
 
@@ -142,12 +135,17 @@ func (c *Context) emitExpiry(key []byte, r *row, expireAt int64) {
 }
 
 // Expire emits the removal of key if it has expired at Now, and says whether it had. It is how the leader turns what the
-// expiry index names into events; Args, Spec and Reply aren't used. In a namespace that replicates Now is earlier than the present: as long as an EXPIRE may
-// come that was given to the key elsewhere in its lifetime, its content has to be there for it.
+// expiry index names into events; Args, Spec and Reply aren't used.
+//
+// In a namespace that replicates Now is earlier than the present: as long as an EXPIRE may come that was given to the key elsewhere in its lifetime, its
+// content has to be there for it. Nor is it removed before the watermark has passed all its versions. So nothing has to be remembered of it.
 func (c *Context) Expire(key []byte) (bool, error) {
 	r, err := c.look(key)
 	if err != nil || !r.stored || r.live {
 		return false, err
+	}
+	if c.Replicates && max(r.Version.Time, r.Floor.Time, r.ExpiryVersion.Time) > c.Watermark {
+		return false, nil
 	}
 	c.emitExpired(key, r)
 	return true, nil

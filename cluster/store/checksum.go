@@ -288,7 +288,7 @@ func (c *summer) tombstone(row, value []byte) error {
 	if err := decodeMeta(&m, value); err != nil {
 		return fmt.Errorf("tombstone of %q: %w", clip(key), err)
 	}
-	if under(&m, c.out.Watermark) || m.Expired(c.out.Wall) {
+	if m.Forgotten(c.out.Watermark) || m.Expired(c.out.Wall) {
 		return nil
 	}
 	// A key that is there has none. But one that only told of an expiry, with no version, isn't removed by who doesn't read.

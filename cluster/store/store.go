@@ -135,7 +135,7 @@ func (s *Store) Tombstone(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, 
 	if err := decodeMeta(&m, buf[n:]); err != nil {
 		return m, buf, false, fmt.Errorf("tombstone of %q: %w", clip(key), err)
 	}
-	if under(&m, s.Watermark()) {
+	if m.Forgotten(s.Watermark()) {
 		return event.Meta{}, buf, false, nil
 	}
 	return m, buf, true, nil

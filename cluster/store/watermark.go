@@ -11,7 +11,8 @@ import (
 // until Clean reclaims them. It is the one row of kind OwnWatermark, with an empty id and 8 bytes, little-endian. It never falls: a change to a lower one is
 // passed over by the projection, on every replica alike.
 //
-// A key's tombstone exists as long as one of its version, floor and expiry's version is above the watermark: each tells something of its own.
+// A key's tombstone exists as long as one of its version, floor and expiry's version is above the watermark: each tells something of its own
+// (event.Meta.Forgotten).
 
 // Watermark is the change that moves the tombstone watermark to a time (ns).
 func Watermark(at int64) event.OwnChange {
@@ -54,11 +55,6 @@ func (a *Apply) moveWatermark(pos event.Position, o *event.OwnChange) error {
 		a.batch.Put(a.key, o.Value)
 	}
 	return nil
-}
-
-// under says whether a key's tombstone doesn't exist.
-func under(m *event.Meta, watermark int64) bool {
-	return m.Version.Time <= watermark && m.Floor.Time <= watermark && m.ExpiryVersion.Time <= watermark
 }
 
 // reclaiming is how far Clean is through the tombstones.
@@ -115,7 +111,7 @@ func forgotten(key, row []byte, watermark int64) (bool, error) {
 	}
 	var m event.Meta
 	err = decodeMeta(&m, row)
-	return err == nil && under(&m, watermark), err
+	return err == nil && m.Forgotten(watermark), err
 }
 
 // splitTombstoneKey gives the key of a tombstone's row, and the element, or nil if it is the key's own. key is the caller's.

@@ -24,7 +24,7 @@ func moveTo(t testing.TB, w *world, a *Apply, at int64) {
 func TestTombstonesUnderTheWatermark(t *testing.T) {
 	for name, m := range map[string]event.Meta{
 		"version": {Version: version(7), Floor: version(5), ExpiryVersion: version(5)}, "floor": {Version: version(5), Floor: version(7)},
-		"expiry": {ExpireAt: 9, ExpiryVersion: version(7)},
+		"expiry": {ExpiryVersion: version(7)},
 	} {
 		s := openStore(t, memEngine(t), nil)
 		w, a := newWorld(), s.NewApply()
@@ -51,6 +51,28 @@ func TestTombstonesUnderTheWatermark(t *testing.T) {
 				}
 			}
 			snap.Close()
+		}
+	}
+}
+
+// A tombstone with an expiry is there until that is behind by more than clocks may be apart.
+func TestTombstoneWithAnExpiryUnderTheWatermark(t *testing.T) {
+	s := openStore(t, memEngine(t), nil)
+	w, a := newWorld(), s.NewApply()
+	w.begin()
+	w.ev.Mutations = []event.Mutation{{Op: event.OpHDel, Type: event.TypeHash, Key: []byte("k"), Version: version(5), KeyVersion: version(5), Generation: 1,
+		ExpireAt: 2_000_000, ExpiryVersion: version(4), Tombstone: true, Elements: []event.Element{{Sub: []byte("f")}}}}
+	gather(t, a, w.end())
+	must(t, a.Commit())
+	for at, want := range map[int64]bool{5: true, 2000e9: true, 2000e9 + 3599e9: true, 2000e9 + 3600e9: false} {
+		if m := (event.Meta{Version: version(5), ExpireAt: 2_000_000}); m.Forgotten(at) == want {
+			t.Errorf("at %d: forgotten", at)
+		}
+	}
+	for _, at := range []int64{2000e9 + 3599e9, 2000e9 + 3600e9} {
+		moveTo(t, w, a, at)
+		if _, _, ok, err := s.Tombstone(nil, []byte("k")); err != nil || ok != (at < 2000e9+3600e9) {
+			t.Errorf("watermark %d: %v, %v", at, ok, err)
 		}
 	}
 }

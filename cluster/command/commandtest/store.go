@@ -208,9 +208,6 @@ func (s *Store) check(m *event.Mutation) {
 	if m.Op == event.OpSet || m.Op == event.OpDel || m.Whole {
 		floor = command.Assigned
 	}
-	if m.Op == event.OpExpire && m.Tombstone && row.Type == event.TypeString {
-		floor = row.Version
-	}
 	if m.Floor != floor {
 		fail("floor", m.Floor, floor)
 	}
