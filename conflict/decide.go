@@ -57,6 +57,8 @@ const (
 	NoRule Reason = 13
 	// Partly: a whole-key write found both older and later elements; the later ones stay.
 	Partly Reason = 14
+	// OnlyHere: a full sync found something that the other cluster doesn't have and didn't remove: it stays.
+	OnlyHere Reason = 15
 )
 
 // Register says which kind of register an outcome is about. The numbers are on disk: never renumber.

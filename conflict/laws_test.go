@@ -20,6 +20,8 @@ type history struct {
 	trace []string
 	// traced: the history is told step by step, which takes most of the time. It is played again for that when something is wrong.
 	traced bool
+	// strict: types that the timestamp rule doesn't hold for are written.
+	strict bool
 }
 
 // newHistory begins with clusters that have run the same commands of the first.

@@ -176,6 +176,9 @@ func (w *world) apply(m *event.Mutation) {
 		if left.Version.IsZero() {
 			left.Version = m.Floor
 		}
+		if !m.Tombstone {
+			left = event.Meta{}
+		}
 		w.vanish(left)
 	case m.Op == event.OpExpireAt, m.Op == event.OpPersist:
 		if !w.exists || m.Before.Version != w.meta.Version || !bytes.Equal(m.Before.Value, w.meta.Value) || m.Count != w.meta.Count || m.Generation != w.meta.Generation {
@@ -209,6 +212,9 @@ func (w *world) applyElements(m *event.Mutation, left event.Meta) {
 	}
 	if m.Count == 0 {
 		left.Type, left.Generation, left.Value = 0, 0, nil
+		if !m.Tombstone {
+			left = event.Meta{}
+		}
 		w.vanish(left)
 		return
 	}
@@ -222,6 +228,9 @@ func (w *world) applyElement(m *event.Mutation, e *event.Element) {
 		w.breaks("%s: element %q is %+v", w.describe(m), sub, before)
 	}
 	delete(w.rows, sub)
+	if m.Op == event.OpBits && len(e.Value) == 0 {
+		return
+	}
 	if m.Op.Removes() {
 		if m.ElementTombstones {
 			w.tombs[sub] = m.Version
@@ -244,6 +253,9 @@ func (w *world) content() string {
 	b.WriteString(" v" + w.show(w.meta.Version) + " f" + w.show(floor) + " x" + strconv.FormatInt(w.meta.ExpireAt, 10) + "/" + w.show(w.meta.ExpiryVersion))
 	for _, sub := range slices.Sorted(maps.Keys(w.rows)) {
 		r := w.rows[sub]
+		if w.meta.Type == event.TypeList { // one register
+			r.version = w.meta.Version
+		}
 		b.WriteString(" " + sub + "=" + r.value + "/" + strconv.FormatFloat(r.score, 'g', -1, 64) + "/" + w.show(r.version))
 	}
 	for _, sub := range slices.Sorted(maps.Keys(w.tombs)) {

@@ -9,7 +9,7 @@ var actionNames = [...]string{
 var reasonNames = [...]string{
 	Unchanged: "unchanged", SameVersion: "same-version", Older: "older", Later: "later", NotPrev: "not-prev", TypesClash: "types-clash",
 	TooOld: "too-old", PrevNotHere: "prev-not-here", BothAbsent: "both-absent", BothRemoved: "both-removed", Heals: "heals",
-	NeverReplayed: "never-replayed", NoRule: "no-rule", Partly: "partly",
+	NeverReplayed: "never-replayed", NoRule: "no-rule", Partly: "partly", OnlyHere: "only-here",
 }
 
 var registerNames = [...]string{RegisterKey: "key", RegisterElement: "element", RegisterExpiry: "expiry"}
@@ -38,7 +38,7 @@ func (r Rule) String() string { return name(ruleNames[:], "rule", uint8(r)) }
 
 // Reasons are all reasons that a logged outcome may have: one counter each.
 func Reasons() []Reason {
-	return []Reason{Older, Later, NotPrev, TypesClash, TooOld, Heals, NoRule, Partly}
+	return []Reason{Older, Later, NotPrev, TypesClash, TooOld, Heals, NoRule, Partly, OnlyHere}
 }
 
 // String is the form that people see, as in the feed: "time@cluster", or "absent".
