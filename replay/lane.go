@@ -39,7 +39,7 @@ type lane struct {
 
 // laneState is what few lanes have at a time: a full sync, or trouble.
 type laneState struct {
-	// base is the first of a full sync, where the log goes on behind it. through are the keys that are in, covered those that parcels cover, part is what the
+	// base is the least of a full sync under way, where the log goes on behind it. through are the keys that are in, covered those that parcels cover, part is what the
 	// next chunk is.
 	base    event.Position
 	through []byte
@@ -259,4 +259,10 @@ func (l *lane) abandon() {
 func (l *lane) gap(at, from store.Cursor) *changefeed.Error {
 	return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeTargetGap,
 		What: fmt.Sprintf("partition %d of %s has %s only up to %s, but had it up to %s", l.n, l.w.sink.where(), l.w.id, at, from)}
+}
+
+// overtaken is a full sync that somebody else goes on with, or began anew, from the same base.
+func (l *lane) overtaken(at, want []byte) *changefeed.Error {
+	return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeFenced, Action: "nothing, if it goes on by itself; else see that one process alone carries the partition",
+		What: fmt.Sprintf("partition %d of %s has the state of %s up to key %.40q, and not %.40q: another owner carries it, too", l.n, l.w.sink.where(), l.w.id, at, want)}
 }

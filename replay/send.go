@@ -12,6 +12,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cluster/store"
+	"github.com/zankv/zankv/replay/problem"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -245,9 +246,8 @@ func (w *Writer) chunkArrivedLocked(l *lane, p *parcel, resp *replaypb.ApplyResp
 		}
 		l.to, l.syncing, l.needs = l.place, false, false
 		s.through, s.covered, s.part = nil, nil, 0
-	case bytes.Compare(resp.Through, p.through) < 0:
-		w.failLocked(&changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeTargetRefused,
-			What: fmt.Sprintf("partition %d of %s took a chunk of the state only up to key %.40q, of %.40q", l.n, w.sink.where(), resp.Through, p.through)})
+	case !bytes.Equal(resp.Through, p.through):
+		w.failLocked(l.overtaken(resp.Through, p.through))
 		return true
 	default:
 		s.through, s.part = resp.Through, resp.Part
@@ -264,6 +264,9 @@ func (w *Writer) stumbled(l *lane, p *parcel, err error) bool {
 	defer w.mu.Unlock()
 	v := judge(err)
 	l.doubt = l.doubt || v.doubt
+	if at, ok := problem.Of(err); ok && at.Kind == problem.Gap && p.chunk {
+		err = l.overtaken(at.Place.GetThrough(), l.more().through)
+	}
 	e := failure(err, "partition %d of %s: sending what %s has up to %s", l.n, w.sink.where(), w.id, p.to)
 	s := l.more()
 	now := time.Now()

@@ -43,6 +43,7 @@ type Sink struct {
 	confirm   Confirmer
 	log       *slog.Logger
 	pace      pace
+	chunks    chunking
 	limit     limiter
 	gates     gates
 	// opening bounds how many places are asked for at once.
@@ -80,7 +81,7 @@ func Open(spec *changefeed.Spec, o Options) (*Sink, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sink{config: c, namespace: c.namespaceFor(spec.Namespace), confirm: o.Confirm, log: o.Logger, pace: usualPace, opening: make(chan struct{}, openAtOnce),
+	s := &Sink{config: c, namespace: c.namespaceFor(spec.Namespace), confirm: o.Confirm, log: o.Logger, pace: usualPace, chunks: usualChunks, opening: make(chan struct{}, openAtOnce),
 		client: NewClient(ClientOptions{Nodes: c.Nodes, Dial: o.Dial, Logger: o.Logger})}
 	s.limit.rate = c.Bandwidth
 	return s, nil

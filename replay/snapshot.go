@@ -3,7 +3,6 @@ package replay
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
@@ -11,14 +10,16 @@ import (
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
-const (
-	// maxChunk is the most that a chunk has, but for one row that is larger; minChunk is what it waits for where many lanes share little memory.
-	maxChunk = 1 << 20
-	minChunk = 16 << 10
-	// coverBytes and coverEvery are how much of a snapshot comes, and how much time passes, before lanes without rows are told how far it is.
-	coverBytes = 64 << 20
-	coverEvery = 10 * time.Second
-)
+// chunking is how a snapshot is cut.
+type chunking struct {
+	// most is what a chunk has, but for one row that is larger; least is what it waits for where many lanes share little memory.
+	most, least int
+	// bytes and every are how much of a snapshot comes, and how much time passes, before lanes without rows are told how far it is.
+	bytes int64
+	every time.Duration
+}
+
+var usualChunks = chunking{most: 1 << 20, least: 16 << 10, bytes: 64 << 20, every: 10 * time.Second}
 
 // snapshot is the state on its way. All but what tells lanes where they are is the filler's.
 type snapshot struct {
@@ -162,8 +163,7 @@ func (w *Writer) beginLane(ctx context.Context, l *lane, base *changefeed.Base) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if bytes.Compare(r.Through, w.snap.after) < 0 {
-		return &changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeFenced,
-			What: fmt.Sprintf("partition %d of %s has the state of %s up to key %.40q, but the snapshot begins behind %.40q: another owner began it anew", l.n, w.sink.where(), w.id, r.Through, w.snap.after)}
+		return l.overtaken(r.Through, w.snap.after)
 	}
 	s := l.more()
 	s.through, s.covered, s.begun, s.part = r.Through, r.Through, r.Through, 0
@@ -190,7 +190,7 @@ func (w *Writer) Rows(ctx context.Context, ev *event.Event, names event.Names) e
 	}
 	w.putRows(ev, names, big)
 	w.snap.bytes += need
-	if now := time.Now(); w.snap.bytes >= coverBytes || now.Sub(w.snap.told) >= coverEvery {
+	if now := time.Now(); w.snap.bytes >= w.sink.chunks.bytes || now.Sub(w.snap.told) >= w.sink.chunks.every {
 		w.cover()
 		w.snap.bytes, w.snap.told = 0, now
 	}
@@ -211,14 +211,19 @@ func (w *Writer) putRows(ev *event.Event, names event.Names, big *large) {
 		w.unrefLocked(big)
 	}
 	w.completeLocked(ev)
-	target := max(min(w.share.Limit()/int64(2*max(w.snap.lanes, 1)), maxChunk, int64(w.sink.config.RangeBytes)), minChunk)
+	target := w.sink.chunks.target(w.share.Limit(), w.snap.lanes, w.sink.config.RangeBytes)
 	for _, n := range w.split.touched {
 		l := &w.mu.lanes[n]
-		if p := l.last; p != nil && (p.large != nil || int64(len(p.buf)) >= target) {
+		if p := l.last; p != nil && (p.large != nil || len(p.buf) >= target) {
 			l.sealLocked()
 			l.kickLocked()
 		}
 	}
+}
+
+// target is how large chunks become, where lanes share so many bytes.
+func (c *chunking) target(share int64, lanes, rangeBytes int) int {
+	return max(min(int(share)/(2*max(lanes, 1)), c.most, rangeBytes), c.least)
 }
 
 // rowsLocked adds rows to the lane's last chunk.
@@ -227,7 +232,7 @@ func (l *lane) rowsLocked(part *event.Event, big *large) {
 	for i := range part.Mutations {
 		need += int(sizeOf(&part.Mutations[i]))
 	}
-	if p := l.last; p != nil && len(p.buf) > 0 && (big != nil || len(p.buf)+need > maxChunk) {
+	if p := l.last; p != nil && len(p.buf) > 0 && (big != nil || len(p.buf)+need > l.w.sink.chunks.most) {
 		l.sealLocked()
 		l.kickLocked()
 	}

@@ -199,12 +199,15 @@ func (n *node) answer(p *place) *replaypb.OpenResponse {
 	return r
 }
 
-// first is the first base of a full sync.
+// first is the least base of a full sync: where the log goes on.
 func (p *place) first() event.Position {
-	if len(p.regions) > 0 {
-		return p.regions[0].Base
+	least := p.sync.Base
+	for _, r := range p.regions {
+		if r.Base.Compare(least) < 0 {
+			least = r.Base
+		}
 	}
-	return p.sync.Base
+	return least
 }
 
 func (n *node) Open(_ context.Context, req *replaypb.OpenRequest) (*replaypb.OpenResponse, error) {
@@ -349,7 +352,7 @@ func (t *theTarget) apply(r *room, p *place, h *replaypb.Header, body []byte, sh
 		return nil, problem.New(problem.Invalid, "%v", err)
 	}
 	resp := &replaypb.ApplyResponse{}
-	left := rand.IntN(8)
+	left := 1 + rand.IntN(8)
 	last := from
 	for _, s := range content.Slices {
 		var ev event.Event

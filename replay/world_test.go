@@ -146,7 +146,7 @@ func newSource(number, count uint32) *source {
 }
 
 // rows gives a writer the state after n events, key by key, in calls of some rows, large keys in several.
-func (s *source) rows(ctx context.Context, r *rand.Rand, w changefeed.Writer, n int, after []byte) error {
+func (s *source) rows(ctx context.Context, r *rand.Rand, w changefeed.Writer, n int, after []byte, stop func() bool) error {
 	s.mu.Lock()
 	state := s.states[n-1]
 	s.mu.Unlock()
@@ -161,6 +161,9 @@ func (s *source) rows(ctx context.Context, r *rand.Rand, w changefeed.Writer, n 
 		}
 		for _, m := range rowsOf(key, state[key]) {
 			ev.Mutations = append(ev.Mutations, m)
+			if stop() {
+				return errStopped
+			}
 			if r.IntN(4) == 0 {
 				if err := flush(); err != nil {
 					return err
@@ -207,7 +210,9 @@ func (s *source) carry(t *testing.T, sink changefeed.Sink, r *rand.Rand, o carry
 			return
 		}
 		last = err
-		if e, ok := errors.AsType[*changefeed.Error](err); err != nil && err != errStopped && (!ok || e.Final) {
+		e, ok := errors.AsType[*changefeed.Error](err)
+		wrong := ok && (e.Final || e.Code == changefeed.CodeTargetGap || e.Code == changefeed.CodeTargetRefused || e.Code == changefeed.CodeInternal)
+		if err != nil && err != errStopped && (!ok || wrong) {
 			t.Errorf("partition %d: %v", s.number, err)
 			return
 		}
@@ -294,11 +299,11 @@ func (s *source) snapshot(ctx context.Context, r *rand.Rand, w changefeed.Writer
 	if err := w.BeginSnapshot(ctx, &base); err != nil {
 		return next, err
 	}
-	if o.stop() {
-		return next, errStopped
-	}
-	if err := s.rows(ctx, r, w, n, want.AfterKey); err != nil {
+	if err := s.rows(ctx, r, w, n, want.AfterKey, o.stop); err != nil {
 		return next, err
+	}
+	if d := w.Durable(); !d.Position.IsZero() {
+		return next, fmt.Errorf("durable at %s within a full sync", d.Position)
 	}
 	return next, w.EndSnapshot(ctx)
 }

@@ -14,12 +14,14 @@ func openSink(t *testing.T, target *theTarget, s Confirmer, options string) *Sin
 	if err != nil {
 		t.Fatal(err)
 	}
-	sink.pace = quickPace
+	sink.pace, sink.chunks, sink.config.RangeBytes = quickPace, smallChunks, 2<<10
 	t.Cleanup(func() { sink.Close() })
 	return sink
 }
 
 var quickPace = pace{look: 5 * time.Millisecond, quiet: 10 * time.Millisecond, busy: 20 * time.Millisecond, confirm: 20 * time.Millisecond}
+
+var smallChunks = chunking{most: 1 << 10, least: 200, bytes: 4 << 10, every: time.Hour}
 
 func never() bool { return false }
 
