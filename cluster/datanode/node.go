@@ -23,6 +23,7 @@ import (
 	"github.com/zankv/zankv/cluster/resp"
 	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/cluster/transport"
+	"github.com/zankv/zankv/replay/serve"
 	"github.com/zankv/zankv/wal"
 )
 
@@ -101,6 +102,7 @@ type Node struct {
 	grpc      *grpc.Server
 	feed      *feed.Server
 	cdc       changefeeds
+	replay    *serve.Server
 	table     table
 	announcer announcer
 	peers     *http.Client // the other nodes' HTTP APIs
@@ -147,6 +149,9 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	if err := n.openChangefeeds(); err != nil {
 		return nil, fmt.Errorf("changefeeds: %w", err)
 	}
+	n.replay = serve.NewServer(replayDirectory{n}, serve.Options{
+		MemoryBytes: opts.replayMemory(), MaxEventBytes: opts.Limits.Event, Clock: opts.clock(), Logger: opts.Logger,
+	})
 	if opts.ClockOffset != 0 {
 		opts.Logger.Error("THE CLOCK IS OFF ON PURPOSE: that is for tests; versions and expiries are wrong by this", "offset", opts.ClockOffset)
 	}
@@ -221,6 +226,7 @@ func (n *Node) serve(ctx context.Context, group *errgroup.Group) {
 			n.cdc.remote.Close() // while what it has to say can be heard
 		}
 		n.grpc.Stop()
+		n.replay.Wait()
 		return n.http.Close()
 	})
 }

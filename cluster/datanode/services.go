@@ -14,6 +14,7 @@ func (n *Node) services() *grpc.Server {
 	s := grpc.NewServer(append(feed.ServerOptions(), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))...)
 	n.front.RegisterForward(s)
 	n.feed.Register(s)
+	n.replay.Register(s)
 	if n.cdc.admin != nil {
 		n.cdc.admin.Register(s)
 		n.cdc.remote.Register(s)

@@ -24,6 +24,14 @@ type led struct {
 	number    uint32
 }
 
+// state is the replica as one that takes state.
+func (t *led) state() (StateTarget, error) {
+	if s, ok := t.Target.(StateTarget); ok {
+		return s, nil
+	}
+	return nil, problem.New(problem.Refused, "replay: partition %s takes no full sync", named(t.namespace, t.number))
+}
+
 // problem names what a replica's error is for the caller. What may have taken effect is Outcome, whatever else it is.
 func (t *led) problem(err error) error {
 	var named *problem.Error

@@ -152,6 +152,10 @@ func (c *call) slices(h *replaypb.RangeHeader) (done partition.Replayed, err err
 }
 
 func (c *call) chunk(h *replaypb.ChunkHeader) (done partition.Replayed, err error) {
+	state, err := c.target.state()
+	if err != nil {
+		return done, err
+	}
 	count, err := countChunk(c.plain)
 	if err != nil {
 		return done, err
@@ -167,5 +171,5 @@ func (c *call) chunk(h *replaypb.ChunkHeader) (done partition.Replayed, err erro
 		return done, err
 	}
 	c.server.metrics.Chunks.Add(1)
-	return c.target.ReplayChunk(c.ctx, ch)
+	return state.ReplayChunk(c.ctx, ch)
 }

@@ -168,7 +168,11 @@ func (s *Server) Begin(ctx context.Context, req *replaypb.BeginRequest) (*replay
 		if err := checkBegin(b); err != nil {
 			return Place{}, err
 		}
-		return t.Begin(ctx, sender, b)
+		s, err := t.state()
+		if err != nil {
+			return Place{}, err
+		}
+		return s.Begin(ctx, sender, b)
 	})
 }
 

@@ -34,8 +34,6 @@ type Target interface {
 	Open(ctx context.Context, s SenderCut) (Place, error)
 	// Replay uses the range up. Nothing of it is kept after the return.
 	Replay(ctx context.Context, r *partition.Range) (partition.Replayed, error)
-	Begin(ctx context.Context, s SenderCut, b *partition.Begin) (Place, error)
-	ReplayChunk(ctx context.Context, c *partition.Chunk) (partition.Replayed, error)
 	Adopt(ctx context.Context, s SenderCut, position event.Position, time int64) (Place, error)
 	Forget(ctx context.Context, id store.SenderID) error
 	Confirm(ctx context.Context, peer string, time int64) (since event.Position, err error)
@@ -44,6 +42,13 @@ type Target interface {
 	// Conflicts is a page of the conflict log: rows after an id that pass, and where the next page begins; nil: there is none.
 	Conflicts(after []byte, limit int, pass func(*conflict.Record, *conflict.Diverged) bool) (rows []Row, next []byte, err error)
 	PurgeConflicts(ctx context.Context, ids [][]byte) (removed int, err error)
+}
+
+// StateTarget is a Target that takes a sender's state, too: a full sync. One that doesn't refuses it.
+type StateTarget interface {
+	Target
+	Begin(ctx context.Context, s SenderCut, b *partition.Begin) (Place, error)
+	ReplayChunk(ctx context.Context, c *partition.Chunk) (partition.Replayed, error)
 }
 
 // SenderCut is a sender, and how its namespace is cut.
