@@ -381,7 +381,34 @@ func (s *slowRegistry) Claim(ctx context.Context, id string, partition uint32, p
 	close(s.asked)
 	<-s.goOn
 	defer close(s.claimed)
-	return s.Registry.Claim(ctx, id, partition, process)
+	return s.Registry.Claim(context.WithoutCancel(ctx), id, partition, process)
+}
+
+// What a process claimed that died meanwhile isn't held, either.
+func TestClaimOfDeadProcess(t *testing.T) {
+	store := newStore(t)
+	slow := &slowRegistry{Registry: store.Changefeeds(), asked: make(chan struct{}), goOn: make(chan struct{}), claimed: make(chan struct{})}
+	n := newNode(t, slow, "dc-a")
+	r := open(t, "s", n.address)
+	if err := r.Create(t.Context(), metatest.Changefeed("f")); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error)
+	go func() {
+		_, err := r.Claim(t.Context(), "f", 0, "s")
+		over <- err
+	}()
+	<-slow.asked
+	r.close()
+	if err := <-over; err == nil {
+		t.Fatal("claimed by a process that is closed")
+	}
+	n.grpc.Stop() // the session is over
+	close(slow.goOn)
+	<-slow.claimed
+	if c := claimOf(t, store.Changefeeds(), 0, "other"); c.Epoch() != 2 {
+		t.Fatalf("epoch %d: the first claim didn't come about, which proves nothing", c.Epoch())
+	}
 }
 
 // Nodes of another cluster, and what isn't a node, are left out.
@@ -418,5 +445,37 @@ func TestNoNode(t *testing.T) {
 	}
 	if _, err := r.Ready(t.Context()); !errors.Is(err, meta.ErrClosed) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// frozen is a registry whose view stands still.
+type frozen struct {
+	changefeed.Registry
+	view *changefeed.View
+}
+
+func (f frozen) Watch(ctx context.Context) <-chan *changefeed.View {
+	ch := make(chan *changefeed.View, 1)
+	ch <- f.view
+	context.AfterFunc(ctx, func() { close(ch) })
+	return ch
+}
+
+// A node that lags behind the one before shows nothing older.
+func TestLaggingNode(t *testing.T) {
+	store := newStore(t)
+	old := store.Changefeeds().View()
+	a := newNode(t, store.Changefeeds(), "dc-a")
+	late := newNode(t, frozen{store.Changefeeds(), old}, "dc-a")
+	r := open(t, "s", a.address, late.address)
+	c := feedOf(t, r, 0, "s")
+	metatest.UntilFeeds(t, r, "the changefeed", func(v *changefeed.View) bool { return v.Feeds["f"] != nil })
+	a.kill()
+	lost(t, c, limit)
+	if _, err := r.Claim(t.Context(), "f", 1, "s"); err != nil { // at the other one, whose view has come before that
+		t.Fatal(err)
+	}
+	if v := r.View(); v.Feeds["f"] == nil {
+		t.Fatalf("revision %d is shown after a later one", v.Revision)
 	}
 }
