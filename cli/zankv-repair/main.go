@@ -72,7 +72,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{conflictsCommand()},
+		Commands:        []*cli.Command{conflictsCommand(), switchoverCommand(), failoverCommand()},
 		OnUsageError:    misuse,
 		// Patterns of keys may hold commas: lists are taken apart where their meaning is known.
 		DisableSliceFlagSeparator: true,

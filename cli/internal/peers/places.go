@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/zankv/zankv/replay/problem"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -26,6 +27,9 @@ func (c *Cluster) Places(ctx context.Context, namespace string) ([]*replaypb.Pla
 		group.Go(func() error {
 			err := c.AtLeader(ctx, namespace, p.Number, func(conn *grpc.ClientConn) (err error) {
 				all[p.Number], err = replaypb.NewReplayClient(conn).Places(ctx, &replaypb.PlacesRequest{Namespace: namespace, Partition: p.Number})
+				if err == nil && !all[p.Number].Leading {
+					err = problem.New(problem.Elsewhere, "it doesn't lead it any more")
+				}
 				return err
 			})
 			return Wrong(fmt.Sprintf("the places of %s-%d in cluster %s", namespace, p.Number, top.Cluster), err)

@@ -166,18 +166,31 @@ func catchUp(ctx context.Context, r *Run) (string, error) {
 func (r *Run) left(ctx context.Context) (lag, error) {
 	var all lag
 	for _, ns := range r.state.Namespaces {
-		ends := make([]event.Position, len(r.state.Targets[ns]))
-		for i, text := range r.state.Targets[ns] {
-			var err error
-			if ends[i], err = event.ParsePosition(text); err != nil {
-				return lag{}, fmt.Errorf("%s: targets: %w", r.Options.File, err)
-			}
+		ends, err := r.parsed(r.state.Targets[ns])
+		if err != nil {
+			return lag{}, err
 		}
 		l, err := r.lag(ctx, ns, ends)
 		if err != nil {
 			return lag{}, err
 		}
 		all.add(l)
+	}
+	return all, nil
+}
+
+// closed are the positions at which a namespace of From was closed.
+func (r *Run) closed(namespace string) ([]event.Position, error) {
+	return r.parsed(r.state.Closed[namespace])
+}
+
+func (r *Run) parsed(texts []string) ([]event.Position, error) {
+	all := make([]event.Position, len(texts))
+	for i, text := range texts {
+		var err error
+		if all[i], err = event.ParsePosition(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Options.File, err)
+		}
 	}
 	return all, nil
 }
