@@ -208,8 +208,8 @@ func TestMisuse(t *testing.T) {
 		"switchover --to h:1":                           "--from is missing",
 		"switchover --from h:1 --to h:2 now":            "Everything is given by options",
 		"switchover --from h:1 --to h:2 --namespace ,":  "names nothing",
-		"failover":                                      "--to is missing",
-		"failover --to h:1 --from-nodes ,":              "--from-nodes is missing",
+		"failover":                         "--to is missing",
+		"failover --to h:1 --from-nodes ,": "--from-nodes is missing",
 	} {
 		if r := command(t, words); r.code != 2 || r.stdout != "" || !strings.Contains(r.stderr, want) {
 			t.Errorf("%s: want %q: %+v", words, want, r)
