@@ -104,6 +104,9 @@ func (r *Run) usable(s *replaypb.SenderPlace, namespace string, n, target int) e
 	case s == nil:
 		return failure.New(failure.Refused, fmt.Sprintf("start it, and wait until it has caught up: zankv-cdc sync --source %s --target %s --namespace %s", r.From, r.To, namespace),
 			"no syncer has ever brought what partition %s-%d of %s holds to partition %s-%d of %s", namespace, n, r.state.From.Cluster, namespace, target, r.state.To.Cluster)
+	case s.Base == nil && position(s.Reached.GetPosition()).IsZero() && s.Reached.GetDone() == 0 && s.Time == 0:
+		return failure.New(failure.Refused, "see that a syncer runs, and wait for its full sync: zankv-cdc changefeed query --nodes "+r.From.String(),
+			"the full sync of partition %s-%d of %s into %s-%d of %s hasn't begun", namespace, n, r.state.From.Cluster, namespace, target, r.state.To.Cluster)
 	case s.Base != nil:
 		return failure.New(failure.Refused, "wait until it is done: zankv-cdc changefeed query --nodes "+r.From.String(),
 			"a full sync of partition %s-%d of %s into %s-%d of %s is under way, up to key %q", namespace, n, r.state.From.Cluster, namespace, target, r.state.To.Cluster, s.Through)
