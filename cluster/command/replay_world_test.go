@@ -302,7 +302,7 @@ func (p *part) expire(now time.Time, offset time.Duration) {
 func (s *site) sums(watermark int64) map[uint16]store.Sum {
 	all := map[uint16]store.Sum{}
 	for _, p := range s.parts {
-		c, err := p.store.ChecksumAbove(context.Background(), nil, watermark)
+		c, err := p.store.ChecksumAbove(context.Background(), nil, watermark, 0)
 		check(p.t, err)
 		for slot, sum := range c.Slots {
 			all[slot] = all[slot].Add(sum)
