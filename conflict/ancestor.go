@@ -91,16 +91,39 @@ func (t *Takeover) others(v, then event.Version) event.Version {
 	return v
 }
 
-// Begin begins a key. st is what is stored, without elements, and is brought up to date as changes are emitted. Key, head and st are borrowed until End.
+// Begin begins a key: nothing of it was taken over. st is what is stored, without elements, and is brought up to date as changes are emitted. Key, head and st are borrowed until End.
 func (t *Takeover) Begin(key []byte, st *Stored, head event.Meta) {
-	t.kept, t.stuck, t.only = false, false, t.only[:0]
-	t.GoOn(key, st, head)
+	t.only = t.only[:0]
+	t.GoOn(key, st, head, 0)
 	t.resumed = false
 }
 
+// Found is what was found out about a key so far, for who goes on with it later. The numbers are on disk: never renumber.
+type Found uint8
+
+const (
+	foundKept  Found = 1
+	foundStuck Found = 2
+)
+
+// Found is what was found out about the key at hand.
+func (t *Takeover) Found() (f Found) {
+	if t.kept {
+		f |= foundKept
+	}
+	if t.stuck {
+		f |= foundStuck
+	}
+	return f
+}
+
+// Stuck says whether nothing more of the key at hand will be changed.
+func (t *Takeover) Stuck() bool { return t.stuck }
+
 // GoOn is Begin for a key that was begun before, and not ended, when others may have changed what is stored.
-func (t *Takeover) GoOn(key []byte, st *Stored, head event.Meta) {
+func (t *Takeover) GoOn(key []byte, st *Stored, head event.Meta, found Found) {
 	t.reset()
+	t.kept, t.stuck = found&foundKept != 0, found&foundStuck != 0
 	t.key, t.head, t.st, t.origin = key, head, st, t.Env.Origin
 	t.spans, t.resumed = 0, true
 	if t.lacks() {

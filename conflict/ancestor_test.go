@@ -167,9 +167,10 @@ func (k *taking) carry() {
 		w.breaks("taken for %+v, it is %+v", st.Meta, w.meta)
 	}
 	if k.draw.IntN(3) == 0 {
-		*k.Takeover = Takeover{Env: k.Env, Horizons: k.Horizons, Known: k.Known, Base: k.Base, kept: k.kept, stuck: k.stuck, only: k.only} // as another event does
+		found := k.Found()
+		*k.Takeover = Takeover{Env: k.Env, Horizons: k.Horizons, Known: k.Known, Base: k.Base} // as another event does
 		k.st = Stored{Meta: w.meta, Exists: w.exists}
-		k.GoOn([]byte(key), &k.st, k.head)
+		k.GoOn([]byte(key), &k.st, k.head, found)
 		if len(k.Emit)+len(k.Conflicts) > 0 {
 			k.carry()
 		}
