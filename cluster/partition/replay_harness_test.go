@@ -18,6 +18,7 @@ import (
 func named(id string, clock *manual, more ...func(*Options)) func(*Options) {
 	return func(o *Options) {
 		o.Cluster = id
+		o.Replication.TombstoneTTL = 200 * 365 * 24 * time.Hour // these tests' times are anything
 		if clock != nil {
 			o.Clock = clock.now
 		}
@@ -133,6 +134,11 @@ func (s *stream) catchUp() (all Replayed) {
 			s.t.Fatal(err)
 		}
 	}
+	has := s.place().Time
+	s.from.asLeader("the peer's time is confirmed", func(r *Replica) error {
+		_, err := r.ConfirmPeer(s.t.Context(), s.target, has)
+		return err
+	})
 	return all
 }
 
@@ -179,7 +185,7 @@ func (m *member) conflictRows() (records []*conflict.Record, diverged []*conflic
 	return records, diverged
 }
 
-// agree wants that all replicas have the leader's own rows: places, conflicts, peers.
+// agreeOnRows wants that all replicas have the leader's own rows: places, conflicts, peers.
 func (c *cluster) agreeOnRows() {
 	c.t.Helper()
 	own := func(m *member) (rows []string) {
@@ -191,15 +197,29 @@ func (c *cluster) agreeOnRows() {
 		}
 		return rows
 	}
-	leader := c.leader()
-	at := leader.applied()
-	want := own(leader)
-	for _, m := range c.members {
-		eventually(c.t, fmt.Sprintf("node %d has applied %s", m.id, at), func() bool { return m.replica.Applied() >= at.Index })
-		if got := own(m); fmt.Sprint(got) != fmt.Sprint(want) {
-			c.t.Errorf("node %d has rows\n%q\nthe leader\n%q", m.id, got, want)
+	var differs string
+	same := func() bool { // the leader may write one meanwhile: then it is looked again
+		leader := c.leader()
+		before := leader.applied()
+		want := own(leader)
+		for _, m := range c.members {
+			if m.replica.Applied() != before.Index || leader.applied() != before {
+				return false
+			}
+			if got := own(m); fmt.Sprint(got) != fmt.Sprint(want) {
+				differs = fmt.Sprintf("node %d has rows\n%.2000q\nthe leader\n%.2000q", m.id, got, want)
+				return false
+			}
 		}
+		return true
 	}
+	for range 2500 {
+		if same() {
+			return
+		}
+		c.pause(4)
+	}
+	c.t.Errorf("not the same rows within 10 s: %s", differs)
 }
 
 // refused wants that a call is refused so.

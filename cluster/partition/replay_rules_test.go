@@ -336,7 +336,8 @@ func TestReplayWaitsForKeys(t *testing.T) {
 		v = now
 	}
 	close(stop)
-	expect(t, "n", b.do("get", "n"), bulk(fmt.Sprint(<-counted)))
+	want := bulk(fmt.Sprint(<-counted))
+	expect(t, "n", b.do("get", "n"), want)
 	expect(t, "k", b.do("get", "k"), "$2\r\n99\r\n")
 	b.equal()
 	b.agreeOnRows()
