@@ -109,7 +109,7 @@ func (r *Replica) refuseErrand(l *lane, req *command.Request, why error) {
 	r.answerRead(l, req)
 }
 
-// hangOn has an errand answered with the open batch, into which it was evaluated.
+// hangOn has an errand answered with the open batch, into which it was evaluated, and closes that if nothing more is to come into it.
 func (r *Replica) hangOn(l *lane, req *command.Request, b *batch) {
 	b.answers = append(b.answers, answer{lane: l, req: req})
 	l.last = b

@@ -18,7 +18,7 @@ type Places struct {
 	Peers      []PeerPlace   // in the order of their ids
 	// ConflictRows are the records in the conflict log, ConflictBytes those of all its rows, Diverged the keys with an open record, once per source.
 	ConflictRows, ConflictBytes, Diverged uint64
-	// Outcomes are those of mutations that got a row in the conflict log since this replica began to lead, by conflict.Reason's name.
+	// Outcomes are those of mutations that got a row in the conflict log since this replica began to lead, by conflict.Reason's name; nil if it doesn't.
 	Outcomes           map[string]uint64
 	Applied, LastEvent event.Position
 }
@@ -56,7 +56,10 @@ func (r *Replica) readPlacesOf() (p Places, err error) {
 	if err != nil {
 		return p, err
 	}
-	p = Places{Leading: r.Leading(), Outcomes: r.outcomes.byName(), Applied: state.Applied, LastEvent: state.LastEvent}
+	p = Places{Leading: r.Leading(), Applied: state.Applied, LastEvent: state.LastEvent}
+	if p.Leading {
+		p.Outcomes = r.outcomes.byName()
+	}
 	if p.Watermark, err = snap.Watermark(); err != nil {
 		return p, err
 	}

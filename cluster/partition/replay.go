@@ -173,9 +173,8 @@ func (c *rangeCall) evaluate(l *lane, req *command.Request, b *batch, at *store.
 		return
 	}
 	c.move(b, at, &end)
-	r.hangOn(l, req, b)
 	r.noteChanges(b, start.mutations)
-	r.closeFull(b)
+	r.hangOn(l, req, b)
 }
 
 // translate gives the range's versions the numbers that clusters have here.

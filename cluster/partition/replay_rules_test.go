@@ -400,6 +400,15 @@ func TestReplayServesWaiters(t *testing.T) {
 	if len(groups) != 3 {
 		t.Errorf("%d groups", len(groups))
 	}
+	// Also where the range fills its event.
+	third, done3 := m.waiter("blpop late 0", 1)
+	from = m.applied().Index + 1
+	s.sent(setBy("large", strings.Repeat("x", batchBytes), made(ahead.Time+1), event.Version{}), pushBy("late", made(ahead.Time+2), event.Version{}, 1, "a"))
+	answered(t, "the third", done3)
+	expect(t, "the third", string(third.Reply.Buf), popped("late", "a"))
+	if events = m.events(from); len(events) != 1 {
+		t.Errorf("%d events", len(events))
+	}
 	b.equal()
 }
 
