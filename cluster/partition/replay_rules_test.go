@@ -679,7 +679,7 @@ func TestConflictCounts(t *testing.T) {
 		s := senders[i]
 		held, _, err := r.store.Sender(s.id)
 		must(t, err)
-		c := &rangeCall{r: r, highest: 7, rng: s.next(held, 0, []event.Mutation{pushBy("l", made(7), made(6), 2, "theirs")})}
+		c := &rangeCall{r: r, highest: 10, rng: s.next(held, 0, []event.Mutation{pushBy("l", made(7+int64(i)), made(6), 2, "theirs")})}
 		c.errand = errand{spec: writeErrand, place: senderPlace(s.id), keys: c.eachKey, run: c.run}
 		r.evaluateLanes([]*lane{{reqs: []*command.Request{{Spec: writeErrand}}, errand: &c.errand, uncounted: true}})
 	}
@@ -715,7 +715,7 @@ func TestConflictCounts(t *testing.T) {
 		if rows != 1 {
 			t.Errorf("%d rows with counts in a batch", rows)
 		}
-		count("two in flight", 1) // the same write, so that it is one record
+		count("two in flight", 2)
 		submit(r, 2)
 		second := take(r)
 		submit(r, 3)
