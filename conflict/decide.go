@@ -198,19 +198,15 @@ func (r *decider) begin() {
 // cluster had the same, and there was no way left in which it could have been prolonged. Here it merely hasn't been removed yet.
 func ended(st *Stored, m *event.Mutation) bool {
 	bound := m.ExpiryVersion
-	if bound.Cluster != 0 || bound.Time == 0 || st.ExpireAt == 0 || st.ExpireAt > bound.Time/int64(time.Millisecond) {
+	if !st.Exists || bound.Cluster != 0 || bound.Time == 0 || st.ExpireAt == 0 || st.ExpireAt > bound.Time/int64(time.Millisecond) {
 		return false
 	}
 	return max(st.Version.Time, st.Floor.Time, st.ExpiryVersion.Time) <= bound.Time
 }
 
-// end removes what is stored, as the expiry of the key does everywhere. A tombstone stays what it is, less the expiry.
+// end removes what is stored, as the expiry of the key does everywhere.
 func (r *decider) end() {
 	st := &r.st
-	if !st.Exists {
-		st.ExpireAt = 0
-		return
-	}
 	r.expireAt, r.expiryVersion = 0, st.ExpiryVersion
 	out := r.emit(event.OpExpire, st.Type, st.Floor)
 	out.Version, out.Origin = st.Version, nil

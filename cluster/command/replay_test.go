@@ -138,12 +138,7 @@ func (s *replayStory) settle() {
 	for range 2 { // the second time for the clocks' times
 		for _, to := range s.sites {
 			for _, from := range s.others(to) {
-				for _, p := range from.parts {
-					for to.parts[0].place(p).next < len(p.log) {
-						s.deliver(to, p)
-					}
-					s.deliver(to, p)
-				}
+				s.deliverAll(to, from)
 			}
 		}
 	}
