@@ -89,7 +89,7 @@ func compareTombstones(t testing.TB, s *Store, w *world) {
 	for k, want := range w.tombstones {
 		m, _, ok, err := s.Tombstone(nil, []byte(k))
 		must(t, err)
-		if !ok || m.Version != want.Version || m.Floor != want.Floor || m.ExpiryVersion != want.ExpiryVersion {
+		if !ok || m.Version != want.Version || m.Floor != want.Floor || m.ExpireAt != want.ExpireAt || m.ExpiryVersion != want.ExpiryVersion {
 			t.Fatalf("tombstone of %q: got %+v, want %+v", k, m, want)
 		}
 	}

@@ -79,7 +79,7 @@ func (r *RowReader) dead() error {
 		return fmt.Errorf("tombstone of %q: %w", clip(g.key), err)
 	}
 	g.meta.Value = nil
-	if w := g.watermark; g.meta.Version.Time > w || g.meta.Floor.Time > w || g.meta.ExpiryVersion.Time > w {
+	if !g.meta.Forgotten(g.watermark) {
 		r.addHead(event.Mutation{Op: event.OpDel}, g.key, &g.meta)
 	}
 	return g.next()

@@ -57,7 +57,7 @@ func (w *world) registers(afterKey string, watermark int64) map[register]bool {
 		}
 	}
 	for key, m := range w.tombstones {
-		if max(m.Version.Time, m.Floor.Time, m.ExpiryVersion.Time) > watermark {
+		if !m.Forgotten(watermark) {
 			all[register{key, "", head(&m, 0)}] = true
 		}
 	}

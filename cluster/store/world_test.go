@@ -155,7 +155,7 @@ func (w *world) expire(key string) {
 func (w *world) bury(m event.Mutation) {
 	key := string(m.Key)
 	if w.replicates {
-		w.tombstones[key] = event.Meta{Version: m.Version, Floor: m.Floor, ExpiryVersion: m.ExpiryVersion}
+		w.tombstones[key] = event.Meta{Version: m.Version, Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}
 	} else {
 		delete(w.tombstones, key)
 	}
