@@ -122,7 +122,8 @@ func (s *source) carryMany(t *testing.T, sink *Sink, r *rand.Rand) {
 			continue
 		}
 		other, mine := rand.New(rand.NewPCG(r.Uint64(), 1)), rand.New(rand.NewPCG(r.Uint64(), 2))
-		second := carrying{upTo: upTo, budget: 64 << 10, stop: never, tries: 3}
+		second := carrying{upTo: upTo, budget: 64 << 10, stop: never, tries: 3, rivals: true}
+		o.rivals = true
 		var both sync.WaitGroup
 		both.Go(func() { s.carry(t, sink, other, second) })
 		s.carry(t, sink, mine, o)

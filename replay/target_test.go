@@ -36,6 +36,7 @@ type theTarget struct {
 	// fault is asked at each call, may wait, and says what becomes of it.
 	fault func(call string, partition uint32) fault
 	parts atomic.Int64 // messages of Apply that came
+	once  bool         // nothing is to come twice
 
 	mu      sync.Mutex
 	leaders []int // nodes by partition
@@ -429,6 +430,9 @@ func (t *theTarget) chunk(r *room, p *place, h *replaypb.Header, c *replaypb.Chu
 	var content replaypb.Chunk
 	if err := proto.Unmarshal(body, &content); err != nil {
 		return nil, problem.New(problem.Invalid, "%v", err)
+	}
+	if t.once && !c.End && (bytes.Compare(c.After, p.sync.Through) < 0 || c.Part != p.sync.Parts) {
+		t.t.Errorf("chunk %d after %q, at %d after %q", c.Part, c.After, p.sync.Parts, p.sync.Through)
 	}
 	again := bytes.Equal(c.After, p.sync.Through) && c.Part < p.sync.Parts
 	s := p.sync

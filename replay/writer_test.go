@@ -36,3 +36,39 @@ func TestStateThenLog(t *testing.T) {
 	s.carry(t, openSink(t, target, s, ""), r, carrying{upTo: 300, budget: 1 << 20, stop: never})
 	target.check(s)
 }
+
+// A full sync that is broken off goes on behind the keys that are there, at another base, until it is done; and the log from the least base on.
+func TestFullSyncGoesOn(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	target := newTarget(t, 2, 3, "murmur3")
+	s := newSource(0, 1)
+	for range 400 {
+		s.write(r, 1+r.IntN(4))
+	}
+	s.lost = 100
+	n, life := 0, 100
+	stop := func() bool {
+		if n++; n < life {
+			return false
+		}
+		n, life = 0, life+20
+		return true
+	}
+	s.carry(t, openSink(t, target, s, ""), r, carrying{upTo: 400, budget: 1 << 20, stop: stop, calm: true})
+	target.check(s)
+}
+
+// Rows of a key that don't fit into a chunk come in several, each once.
+func TestKeyInParts(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	target := newTarget(t, 1, 2, "crc16")
+	target.once = true
+	s := newSource(0, 1)
+	for range 200 {
+		s.write(r, 3)
+	}
+	sink := openSink(t, target, s, "")
+	sink.chunks.most, sink.chunks.least = 150, 100
+	s.carry(t, sink, r, carrying{upTo: 200, budget: 1 << 20, stop: never, calm: true})
+	target.check(s)
+}
