@@ -67,6 +67,7 @@ func TestKeyInParts(t *testing.T) {
 	for range 200 {
 		s.write(r, 3)
 	}
+	s.lost = 150
 	sink := openSink(t, target, s, "")
 	sink.chunks.most, sink.chunks.least = 150, 100
 	s.carry(t, sink, r, carrying{upTo: 200, budget: 1 << 20, stop: never, calm: true})
