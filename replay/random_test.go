@@ -26,7 +26,7 @@ type trouble struct {
 	t    *theTarget
 }
 
-func (f *trouble) draw(call string, partition uint32) (out fault) {
+func (f *trouble) draw(call string, partition, _ uint32) (out fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.left <= 0 || f.r.IntN(f.rate) != 0 {

@@ -19,10 +19,9 @@ import (
 const (
 	// partBytes is how much goes into one message of a call.
 	partBytes = 512 << 10
-	// A call ends after applyTimeout, and what sending its bytes takes at slowest bytes a second, but for maxTimeout at the latest.
-	applyTimeout = 30 * time.Second
-	maxTimeout   = 4 * time.Minute
-	slowest      = 256 << 10
+	// slowest is how many bytes a second a call's deadline allows for, maxTimeout what it has at most.
+	slowest    = 256 << 10
+	maxTimeout = 4 * time.Minute
 	// compressFrom is the size from which on compression is tried.
 	compressFrom = 256
 )
@@ -142,7 +141,7 @@ func (w *Writer) apply(l *lane, p *parcel) (*replaypb.ApplyResponse, error) {
 	if err := w.throttle(w.ctx, len(body)); err != nil {
 		return nil, err
 	}
-	timeout := min(applyTimeout+time.Duration(len(body))*time.Second/slowest, maxTimeout)
+	timeout := min(w.sink.pace.apply+time.Duration(len(body))*time.Second/slowest, maxTimeout)
 	var resp *replaypb.ApplyResponse
 	err := w.sink.client.once(w.ctx, w.sink.namespace, l.n, timeout, func(ctx context.Context, rc replaypb.ReplayClient) (err error) {
 		resp, err = send(ctx, rc, h, body)

@@ -34,7 +34,7 @@ type theTarget struct {
 	nodes      []*node
 	partitions []*room
 	// fault is asked at each call, may wait, and says what becomes of it.
-	fault func(call string, partition uint32) fault
+	fault func(call string, partition, sender uint32) fault
 	parts atomic.Int64 // messages of Apply that came
 	once  bool         // nothing is to come twice
 
@@ -107,7 +107,7 @@ type place struct {
 func newTarget(t *testing.T, nodes, partitions int, hashName string) *theTarget {
 	target := &theTarget{t: t, cluster: "dst", hashName: hashName, applies: map[uint32]int{}, flying: map[string]int{}}
 	target.hash, _ = hashOf(hashName, uint32(partitions))
-	target.fault = func(string, uint32) fault { return fault{} }
+	target.fault = func(string, uint32, uint32) fault { return fault{} }
 	for n := range nodes {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -152,7 +152,7 @@ func (t *theTarget) address(partition int) string {
 
 func (n *node) Topology(_ context.Context, req *replaypb.TopologyRequest) (*replaypb.TopologyResponse, error) {
 	t := n.target
-	if f := t.fault("topology", 0); f.err != nil {
+	if f := t.fault("topology", 0, 0); f.err != nil {
 		return nil, f.err
 	}
 	if req.Namespace != "ns" {
@@ -212,7 +212,7 @@ func (p *place) first() event.Position {
 }
 
 func (n *node) Open(_ context.Context, req *replaypb.OpenRequest) (*replaypb.OpenResponse, error) {
-	f := n.target.fault("open", req.Partition)
+	f := n.target.fault("open", req.Partition, req.Sender.Partition)
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -226,7 +226,7 @@ func (n *node) Open(_ context.Context, req *replaypb.OpenRequest) (*replaypb.Ope
 }
 
 func (n *node) Begin(_ context.Context, req *replaypb.BeginRequest) (*replaypb.OpenResponse, error) {
-	f := n.target.fault("begin", req.Partition)
+	f := n.target.fault("begin", req.Partition, req.Sender.Partition)
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -259,7 +259,7 @@ func (n *node) Apply(stream grpc.ClientStreamingServer[replaypb.ApplyRequest, re
 	}
 	t.parts.Add(1)
 	h := first.Header
-	f := t.fault("apply", h.Partition)
+	f := t.fault("apply", h.Partition, h.Sender.Partition)
 	if f.err != nil {
 		return f.err
 	}
@@ -280,6 +280,9 @@ func (n *node) Apply(stream grpc.ClientStreamingServer[replaypb.ApplyRequest, re
 			return err
 		}
 		t.parts.Add(1)
+		if len(req.Data) > partBytes {
+			t.t.Errorf("a part of %d bytes", len(req.Data))
+		}
 		body = append(body, req.Data...)
 	}
 	switch more, err := stream.Recv(); {

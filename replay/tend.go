@@ -13,9 +13,11 @@ type pace struct {
 	quiet, busy time.Duration
 	// confirm is how often the source is told what the target has.
 	confirm time.Duration
+	// apply is what a call that carries changes takes at most, besides what its bytes take.
+	apply time.Duration
 }
 
-var usualPace = pace{look: 250 * time.Millisecond, quiet: time.Second, busy: time.Second, confirm: 10 * time.Second}
+var usualPace = pace{look: 250 * time.Millisecond, quiet: time.Second, busy: time.Second, confirm: 10 * time.Second, apply: 30 * time.Second}
 
 const (
 	// movesPerSecond is how many places all pairs of partitions are to move without changes, while the source is busy; each is an entry of the target's logs.

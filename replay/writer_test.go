@@ -19,7 +19,7 @@ func openSink(t *testing.T, target *theTarget, s Confirmer, options string) *Sin
 	return sink
 }
 
-var quickPace = pace{look: 5 * time.Millisecond, quiet: 10 * time.Millisecond, busy: 20 * time.Millisecond, confirm: 20 * time.Millisecond}
+var quickPace = pace{look: 5 * time.Millisecond, quiet: 10 * time.Millisecond, busy: 20 * time.Millisecond, confirm: 20 * time.Millisecond, apply: 10 * time.Second}
 
 var smallChunks = chunking{most: 1 << 10, least: 200, bytes: 4 << 10, every: time.Hour}
 
