@@ -16,9 +16,13 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed/metrics"
 	"github.com/zankv/zankv/cdc/changefeed/worker"
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/replay/replaypb"
 )
 
-const alertFile = "../../deployments/alerts/zankv-cdc.rules.yml"
+const (
+	alertFile       = "../../deployments/alerts/zankv-cdc.rules.yml"
+	replayAlertFile = "../../deployments/alerts/zankv-replay.rules.yml"
+)
 
 // ruleFile is Prometheus's format, as far as it is used.
 type ruleFile struct {
@@ -78,8 +82,38 @@ func TestAlerts(t *testing.T) {
 	if err := n.cdc.source.Hold(t.Context(), "default", 0, "f", c.applied(0)); err != nil {
 		t.Fatal(err)
 	}
-	metrics := exported(t, n)
-	text, err := os.ReadFile(alertFile)
+	seen := checkAlerts(t, alertFile, exported(t, n))
+	for _, want := range []string{"Failed", "PlaceAtRisk", "NoOwner", "FarBehind", "Behind", "Stuck", "MemoryFull", "MemoryOver"} {
+		if !seen["ZanKVChangefeed"+want] {
+			t.Errorf("there is no ZanKVChangefeed%s", want)
+		}
+	}
+}
+
+// The same of replication, by a partition that has all that can be exported: a sender that is refused for its clock, a peer, conflicts.
+func TestReplayAlerts(t *testing.T) {
+	c := startCluster(t, 1, 1, 1, 0)
+	n, _ := c.leading(0, nil)
+	f := c.far(n)
+	f.adopt(0)
+	if _, err := f.replay.Confirm(f.context(), &replaypb.ConfirmRequest{Namespace: "default", Peer: "dc-b", Time: f.clock}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.send(0, set("t:1", "x", time.Now().Add(time.Hour).UnixNano())); err == nil {
+		t.Fatal("it was taken")
+	}
+	seen := checkAlerts(t, replayAlertFile, exported(t, n))
+	for _, want := range []string{"ReplayClock", "ReplayNeedsSync", "DivergedKeys", "ConflictLogFull", "ReplayBehind", "ReplayRefused", "PeerBehind"} {
+		if !seen["ZanKV"+want] {
+			t.Errorf("there is no ZanKV%s", want)
+		}
+	}
+}
+
+// checkAlerts checks all rules of a file, and returns their names.
+func checkAlerts(t *testing.T, name string, metrics map[string][]string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +133,7 @@ func TestAlerts(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"Failed", "PlaceAtRisk", "NoOwner", "FarBehind", "Behind", "Stuck", "MemoryFull", "MemoryOver"} {
-		if !seen["ZanKVChangefeed"+want] {
-			t.Errorf("there is no ZanKVChangefeed%s", want)
-		}
-	}
+	return seen
 }
 
 var (
@@ -141,7 +171,7 @@ func (r *alertRule) check(metrics map[string][]string) error {
 }
 
 // reserved are words of PromQL and of Prometheus, and what of its functions the rules use.
-var reserved = []string{"max", "sum", "by", "and", "on", "rate", "increase", "changes"}
+var reserved = []string{"max", "sum", "by", "and", "or", "on", "rate", "increase", "changes"}
 
 // checkExpr looks at the brackets, the metrics, their matchers and the labels that are kept. It gives those labels: of the first grouping, or of the
 // first metric, and the target's.
@@ -217,6 +247,9 @@ func knownValue(label, value string) bool {
 	switch label {
 	case "state":
 		return slices.Contains(metrics.States, changefeed.State(value))
+	case "kind":
+		_, known := replaypb.Problem_Kind_value[value]
+		return known
 	case "code":
 		return value == string(changefeed.CodePlaceAtRisk)
 	}

@@ -134,13 +134,13 @@ func (n *Node) replicationInfo(c *resp.Namespace) []resp.InfoField {
 	if led == 0 && followed > 0 {
 		role = "slave"
 	}
-	return []resp.InfoField{
+	return append([]resp.InfoField{
 		{Name: "role", Value: role}, {Name: "connected_slaves", Value: "0"},
 		{Name: "partitions_led", Value: strconv.Itoa(led)}, {Name: "partitions_followed", Value: strconv.Itoa(followed)},
 		// 1 when clients can write to no partition that is here.
 		{Name: "syncer_write_only", Value: strconv.Itoa(int(number(closed > 0 && closed == led+followed)))},
 		{Name: "partitions_syncer_only", Value: strconv.Itoa(closed)},
-	}
+	}, n.syncInfo(c)...)
 }
 
 func (n *Node) keyspaceInfo(c *resp.Namespace) []resp.InfoField {

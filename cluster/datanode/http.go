@@ -34,6 +34,11 @@ func (n *Node) routes() http.Handler {
 	mux.HandleFunc("POST /synceronly", n.role)
 	mux.HandleFunc("GET /synceronly/{partition}", n.roleHere)
 	mux.HandleFunc("POST /synceronly/{partition}", n.roleHere)
+	mux.HandleFunc("GET /logsync/stats", n.logSync)
+	mux.HandleFunc("GET /syncer/runnings", n.runnings)
+	mux.HandleFunc("GET /syncer/normalinit", n.normalInit.tell)
+	mux.HandleFunc("POST /syncer/normalinit", n.doNormalInit)
+	mux.HandleFunc("POST /syncer/setindex/{cluster}", setIndex)
 	mux.Handle("GET /metrics", n.metrics())
 	return mux
 }
@@ -86,6 +91,8 @@ type partitionStats struct {
 	Log             logStats `json:"log"`
 	// Consumers hold the log back, as far as it goes: see log.
 	Consumers []consumerStats `json:"cdc_consumers,omitempty"`
+	// Replication is there as soon as the partition has changes of other clusters, or they its.
+	Replication *replicationStats `json:"replication,omitempty"`
 }
 
 type logStats struct {
@@ -113,7 +120,7 @@ type consumerStats struct {
 }
 
 // statsOf are a replica's; false when it is closed.
-func statsOf(r *partition.Replica) (partitionStats, bool) {
+func statsOf(r *partition.Replica, now time.Time) (partitionStats, bool) {
 	s, ok := r.State()
 	if !ok {
 		return partitionStats{}, false
@@ -134,13 +141,19 @@ func statsOf(r *partition.Replica) (partitionStats, bool) {
 	if !h.OldestTime.IsZero() {
 		p.Log.OldestTime = h.OldestTime.Unix()
 	}
+	p.Consumers = consumersOf(&h)
+	p.Replication = replicationOf(r, now)
+	return p, true
+}
+
+func consumersOf(h *partition.Holding) (all []consumerStats) {
 	for _, c := range h.Consumers {
-		p.Consumers = append(p.Consumers, consumerStats{
+		all = append(all, consumerStats{
 			ID: c.ID, Position: c.Position.String(), LagEntries: c.LagEntries, LagBytes: c.LagBytes, LagSeconds: int64(c.Lag.Seconds()),
 			HeadroomBytes: c.HeadroomBytes, HeadroomSeconds: int64(c.Headroom.Seconds()), HeadroomDisk: c.HeadroomDisk, Lost: c.Lost,
 		})
 	}
-	return p, true
+	return all
 }
 
 func (n *Node) stats(leadersOnly bool) any {
@@ -149,14 +162,14 @@ func (n *Node) stats(leadersOnly bool) any {
 		if leadersOnly && !r.Leading() {
 			return true
 		}
-		if p, ok := statsOf(r); ok {
+		if p, ok := statsOf(r, n.opts.clock()()); ok {
 			parts = append(parts, p)
 		}
 		return true
 	})
 	return map[string]any{
 		"version": n.opts.Version, "up_time": int64(time.Since(n.started).Seconds()),
-		"stats": map[string]any{"ns_stats": parts, "front_end": n.front.Stats(), "log": n.log.Stats(), "row_cache": n.cache.Stats(), "cdc": n.cdcStats()},
+		"stats": map[string]any{"ns_stats": parts, "front_end": n.front.Stats(), "log": n.log.Stats(), "row_cache": n.cache.Stats(), "cdc": n.cdcStats(), "replay": n.replayStats()},
 	}
 }
 

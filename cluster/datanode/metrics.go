@@ -86,10 +86,13 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(up, time.Since(c.n.started).Seconds())
 	c.log(out, gauge)
-	c.n.table.each(func(_ *namespace, r *partition.Replica) bool {
+	active := c.n.activities()
+	c.n.table.each(func(ns *namespace, r *partition.Replica) bool {
 		c.partition(r, gauge)
+		c.replicated(ns, r, out, active, gauge)
 		return true
 	})
+	c.replay(out, gauge)
 	c.feed(out, gauge)
 	c.frontEnd(out, gauge)
 	c.changefeeds(out, gauge)

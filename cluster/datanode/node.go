@@ -82,6 +82,9 @@ func (o *Options) setDefaults() {
 	if o.LogCacheBytes == 0 {
 		o.LogCacheBytes = 64 << 20
 	}
+	if o.Replication.ConflictBytes == 0 {
+		o.Replication.ConflictBytes = 256 << 20
+	}
 	if o.LogDiskBytes == 0 {
 		o.LogDiskBytes = 16 << 30
 	}
@@ -89,23 +92,24 @@ func (o *Options) setDefaults() {
 
 // Node is one data node.
 type Node struct {
-	opts      Options
-	id        meta.NodeID
-	started   time.Time
-	lock      *os.File
-	log       *wal.Log
-	cache     *store.Cache
-	transport *transport.Transport
-	raft      *multiraft.Node
-	front     *resp.Server
-	http      *http.Server
-	grpc      *grpc.Server
-	feed      *feed.Server
-	cdc       changefeeds
-	replay    *serve.Server
-	table     table
-	announcer announcer
-	peers     *http.Client // the other nodes' HTTP APIs
+	opts       Options
+	id         meta.NodeID
+	started    time.Time
+	lock       *os.File
+	log        *wal.Log
+	cache      *store.Cache
+	transport  *transport.Transport
+	raft       *multiraft.Node
+	front      *resp.Server
+	http       *http.Server
+	grpc       *grpc.Server
+	feed       *feed.Server
+	cdc        changefeeds
+	replay     *serve.Server
+	normalInit initState
+	table      table
+	announcer  announcer
+	peers      *http.Client // the other nodes' HTTP APIs
 	// placed is closed when what was placed here at the start is open.
 	placed chan struct{}
 	fatal  chan error

@@ -27,8 +27,9 @@ type Activity struct {
 	Syncing bool
 	// Calls, and mutations by what became of them.
 	Calls, Applied, Skipped, Conflicts uint64
-	// Refused is the kind of the last call's problem, Offset that of a Clock; OK is true if it had none.
+	// OK says that the last call was carried out. If not, Problem says that it was refused: then Refused is the kind, Offset that of a Clock.
 	OK      bool
+	Problem bool
 	Refused problem.Kind
 	Offset  time.Duration
 	What    string
@@ -130,12 +131,12 @@ func (a *activities) prune(now time.Time) {
 func (a *Activity) ended(resp *replaypb.ApplyResponse, err error) {
 	if a.OK = err == nil; a.OK {
 		a.Applied, a.Skipped, a.Conflicts = a.Applied+resp.Applied, a.Skipped+resp.Skipped, a.Conflicts+resp.Conflicts
-		a.Refused, a.Offset, a.What = 0, 0, ""
+		a.Problem, a.Refused, a.Offset, a.What = false, 0, 0, ""
 		return
 	}
-	a.What = err.Error()
+	a.What, a.Problem, a.Refused, a.Offset = err.Error(), false, 0, 0
 	if p, ok := problem.Of(err); ok {
-		a.Refused, a.Offset = p.Kind, p.Offset
+		a.Problem, a.Refused, a.Offset = true, p.Kind, p.Offset
 	}
 }
 

@@ -18,7 +18,10 @@ func (c *counters) load() (all [16]uint64) {
 
 // Latency counts durations: [0] under 1024 µs; [n], up to 14, from 2^(n-1) ms to under 2^n ms; [15] from 16384 ms. As the original has it, bucket 1
 // begins at 1024 µs.
-type Latency struct{ counters }
+type Latency struct {
+	counters
+	total atomic.Int64
+}
 
 // Observe counts one. What lies in the future, by another cluster's clock, took no time.
 func (l *Latency) Observe(d time.Duration) {
@@ -28,10 +31,14 @@ func (l *Latency) Observe(d time.Duration) {
 		bucket = min(max(bits.Len64(uint64(us/1000)), 1), 15)
 	}
 	l.counters[bucket].Add(1)
+	l.total.Add(max(int64(d), 0))
 }
 
 // Counts are the counters.
 func (l *Latency) Counts() [16]uint64 { return l.load() }
+
+// Total is the sum of what was observed.
+func (l *Latency) Total() time.Duration { return time.Duration(l.total.Load()) }
 
 // Sizes counts bytes: [0] under 100; [1] under 1 KiB; [n], up to 14, from 2^(n-2) KiB to under 2^(n-1) KiB; [15] from 8 MiB.
 type Sizes struct{ counters }
