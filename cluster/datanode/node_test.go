@@ -181,6 +181,7 @@ func TestConsumersOfARunningCluster(t *testing.T) {
 	}
 	leaders := 0
 	for _, n := range c.nodes {
+		eventuallyHas(t, "/stats", func() string { return get(t, n, "/stats?leader_only=false") }, `"id": "kafka"`)
 		leaders += checkConsumerStats(t, n, at[2])
 	}
 	if leaders != 1 {
