@@ -163,6 +163,9 @@ func from(s *changefeed.Spec) string {
 	if s.Archive != "" {
 		return "the archive " + s.Archive + ", else from a snapshot of the state"
 	}
+	if strings.HasPrefix(s.SinkURI, "zankv:") {
+		return "a full sync, which carries the whole state"
+	}
 	return "a snapshot of the state; --archive would spare it that"
 }
 

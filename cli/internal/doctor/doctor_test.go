@@ -46,6 +46,14 @@ func paused(lag uint64, room int64, left time.Duration) func(*feeds.Status, *See
 }
 
 func TestExamine(t *testing.T) {
+	syncer := func(s *feeds.Status, l *Seen) {
+		s.Spec.SinkURI, s.Spec.Runner = "zankv://b:1", changefeed.RunBySyncer
+		*l = logs(80, 90)
+	}
+	s, look := status(), logs(0, 60)
+	if syncer(s, &look); !strings.Contains(Examine(s, map[uint32]Seen{0: look}, now)[0].Action, "a full sync, which carries the whole state; give the log more room") {
+		t.Errorf("what a syncer does: %+v", Examine(s, map[uint32]Seen{0: look}, now))
+	}
 	for name, c := range map[string]struct {
 		change func(*feeds.Status, *Seen)
 		want   string // state, stage and code of each finding; a note is marked
