@@ -17,5 +17,8 @@
 //  4. Memory is bounded by the Budget, whatever the sink does; what doesn't fit waits.
 //  5. Everything that stops a changefeed has a State, a stage, a cause and an action, in words that the operator reads.
 //
+// Who runs it is part of its definition (Spec.Runner): the cluster's data nodes, or syncers, processes of their own that reach the registry through a node
+// (package remote).
+//
 // The types here are data: no clock, disk or network.
 package changefeed

@@ -92,3 +92,14 @@ func TestSyncLine(t *testing.T) {
 		}
 	}
 }
+
+// The example of a file is one.
+func TestSyncExample(t *testing.T) {
+	s := &settings{}
+	if err := s.read("../../deployments/examples/sync.json"); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Source) != 3 || len(s.Target) != 3 || !reflect.DeepEqual(s.Namespace, names{"all"}) {
+		t.Errorf("%+v", s)
+	}
+}
