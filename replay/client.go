@@ -128,7 +128,11 @@ func (c *Client) Topology(ctx context.Context, namespace string) (*replaypb.Topo
 		return err
 	})
 	if err != nil {
-		return nil, failure(err, "the cluster at %v: no node says how %q is cut", c.nodes, namespace)
+		what := "which namespaces there are"
+		if namespace != "" {
+			what = fmt.Sprintf("how %q is cut", namespace)
+		}
+		return nil, failure(err, "the cluster at %v: no node says %s", c.nodes, what)
 	}
 	return topo, nil
 }
