@@ -71,6 +71,9 @@ func Open(ctx context.Context, o Options) (_ *Syncer, err error) {
 	return s, s.look(ctx)
 }
 
+// sayAfter is how long the target may be silent before that is said.
+const sayAfter = 3 * time.Second
+
 // connect reaches both clusters, and learns who they are.
 func (s *Syncer) connect(ctx context.Context) (err error) {
 	if s.admin, err = admin.Dial(s.o.Source, s.o.Dial...); err != nil {
@@ -84,7 +87,11 @@ func (s *Syncer) connect(ctx context.Context) (err error) {
 	if s.sourceID, err = s.registry.Ready(ctx); err != nil {
 		return unreachable("source", s.o.Source, err)
 	}
+	slow := time.AfterFunc(sayAfter, func() {
+		s.log.Warn("the target cluster hasn't answered yet; it is asked again and again", "nodes", strings.Join(s.o.Target, ","))
+	})
 	target, err := s.target.Topology(ctx, "")
+	slow.Stop()
 	if err != nil {
 		return unreachable("target", s.o.Target, err)
 	}
