@@ -233,3 +233,24 @@ func TestSyncRefuses(t *testing.T) {
 		}
 	}
 }
+
+// The data nodes do it by themselves, for a changefeed that names another cluster; one that names its own is told so, and stops.
+func TestSyncByNodes(t *testing.T) {
+	a, b := newNodeCluster(t, "dc-a", 2), newNodeCluster(t, "dc-b", 3)
+	t.Setenv("ZANKV_NODES", a.grpc)
+	adopt(t, a, b)
+	must(t, "changefeed create -c to-b --sink-uri zankv://"+b.grpc+"?compression=none")
+	a.write(0, 100)
+	b.same(100)
+	must(t, "changefeed create -c to-a --sink-uri zankv://"+a.grpc)
+	until(t, "told that it is its own target", func() bool {
+		out := must(t, "changefeed query -c to-a")
+		return strings.Contains(out, "state       failed") && strings.Contains(out, "it is the source itself, dc-a")
+	})
+	if err := command(t, "changefeed create --table users --sink-uri zankv://"+b.grpc).check(2, "", "has a filter"); err != nil {
+		t.Error(err)
+	}
+	if out := must(t, "changefeed list"); !strings.Contains(out, "nodes   zankv://"+b.grpc) {
+		t.Errorf("list:\n%s", out)
+	}
+}
