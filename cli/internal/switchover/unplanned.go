@@ -95,8 +95,14 @@ func sourceOf(o Options, to string, sources map[string]bool) (string, error) {
 	return "", failure.New(failure.NotFound, "if clients shall write there all the same: POST /synceronly?enable=false on one of its nodes", "cluster %s never got changes of another cluster: there is nothing to fail over from", to)
 }
 
-// quiet is how long nothing must have come from a cluster that is said to be dead.
-const quiet = 3 * time.Second
+const (
+	// quiet is how long nothing must have come from a cluster that is said to be dead: a syncer says every 10 seconds that it is there.
+	quiet = 12 * time.Second
+	// quietUnreachable is as much for one of which the nodes were asked and didn't answer.
+	quietUnreachable = 2 * time.Second
+	// longDead is for how long nothing has come from a cluster that needn't be watched.
+	longDead = time.Minute
+)
 
 // checkDead refuses to open To while From may still be written to, as far as that can be seen from here.
 func checkDead(ctx context.Context, r *Run) (string, error) {
@@ -128,44 +134,54 @@ func checkDead(ctx context.Context, r *Run) (string, error) {
 
 // still refuses when anything comes from From.
 func (r *Run) still(ctx context.Context) error {
-	before, err := r.standing(ctx)
+	before, last, err := r.standing(ctx)
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, quiet); err != nil {
+	d := quiet
+	switch {
+	case time.Since(time.Unix(0, last)) > longDead:
+		return nil
+	case r.From != nil:
+		d = quietUnreachable
+	default:
+		r.progress("watching for %s whether anything comes from %s", d, r.state.From.Cluster)
+	}
+	if err := wait(ctx, d); err != nil {
 		return err
 	}
-	after, err := r.standing(ctx)
+	after, _, err := r.standing(ctx)
 	if err != nil {
 		return err
 	}
 	for at, place := range after {
 		if before[at] != place {
 			return r.unless(failure.New(failure.Refused, fmt.Sprintf("close %s to clients first (POST /synceronly?enable=true there), or stop its syncer; --force opens %s all the same", r.state.From.Cluster, r.state.To.Cluster),
-				"%s still sends: %s moved within %s", r.state.From.Cluster, at, quiet))
+				"%s still sends: %s moved within %s", r.state.From.Cluster, at, d))
 		}
 	}
 	return nil
 }
 
-// standing is where each of From's partitions is in each of To's.
-func (r *Run) standing(ctx context.Context) (map[string]string, error) {
-	all := map[string]string{}
+// standing is where each of From's partitions is in each of To's, and the latest time (ns) that one of them has come to.
+func (r *Run) standing(ctx context.Context) (all map[string]string, last int64, err error) {
+	all = map[string]string{}
 	for _, ns := range r.state.Namespaces {
 		places, err := r.To.Places(ctx, ns)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for n, p := range places {
 			for _, s := range p.Senders {
 				if s.Sender.GetCluster() == r.state.From.Cluster && s.Sender.GetNamespace() == ns {
 					at := fmt.Sprintf("the place of %s/%s-%d in %s-%d", r.state.From.Cluster, ns, s.Sender.GetPartition(), ns, n)
+					last = max(last, s.Time)
 					all[at] = fmt.Sprint(position(s.Reached.GetPosition()), s.Reached.GetDone(), s.Time, position(s.Base), s.Through)
 				}
 			}
 		}
 	}
-	return all, nil
+	return all, last, nil
 }
 
 // record writes down what To has of From.
