@@ -48,8 +48,14 @@ func TestBothAreWritten(t *testing.T) {
 	element := Shared{Name: "element", Partitions: [2]int{4, 3}, Policy: "element"}
 	byDefault := Shared{Name: "bydefault", Partitions: [2]int{2, 2}}
 	p := startPair(t, ctx, PairOptions{Nodes: 3, Replicas: 3, Shared: []Shared{element, byDefault}, Env: offset, Configure: tolerant})
-	if err := errors.Join(prepareExpiring(ctx, p, element), prepareExpiring(ctx, p, byDefault), p.Carry(0), p.Carry(1)); err != nil {
-		t.Fatal(err)
+	err := errors.Join(p.Adopt(ctx, 0), p.Adopt(ctx, 1), p.Carry(0), p.Carry(1))
+	for _, ns := range p.Shared {
+		if err == nil {
+			err = prepareExpiring(ctx, p, ns)
+		}
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p.Logs())
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -62,7 +68,7 @@ func TestBothAreWritten(t *testing.T) {
 			writing.Go(func() { r.Run(running) })
 		}
 	}
-	err := cutLinks(ctx, p, rand.New(rand.NewPCG(s, 1)), rivals)
+	err = cutLinks(ctx, p, rand.New(rand.NewPCG(s, 1)), rivals)
 	stop()
 	writing.Wait()
 	if err != nil {
@@ -85,7 +91,7 @@ func TestBothAreWritten(t *testing.T) {
 	}
 }
 
-// prepareExpiring writes the strings whose expiries are in competition, before there are syncers.
+// prepareExpiring writes the strings whose expiries are in competition.
 func prepareExpiring(ctx context.Context, p *Pair, s Shared) error {
 	c := boundTo(p.Clusters[0], s.Name)(0, 0)
 	defer c.Close()
@@ -94,7 +100,8 @@ func prepareExpiring(ctx context.Context, p *Pair, s Shared) error {
 			return err
 		}
 	}
-	return nil
+	_, err := p.AwaitCarried(ctx, s, 0)
+	return err
 }
 
 // cutLinks cuts the syncers' way to one cluster, or both, and heals it, while clients come on.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cli/internal/processes"
+	"github.com/zankv/zankv/replay/equal"
 )
 
 // Shared is a namespace that two clusters have, each cut as it likes.
@@ -317,4 +318,22 @@ func (p *Pair) awaitTrouble(ctx context.Context, s Shared, code changefeed.Code)
 // boundTo makes clients that come in on a namespace's port of any node.
 func boundTo(c *processes.Cluster, namespace string) func(node, kind int) *Client {
 	return func(node, kind int) *Client { return Dial(c.Nodes[node%len(c.Nodes)].Bound(namespace), "", 2+kind%2) }
+}
+
+// Adopt takes both clusters for equal, as they are: nothing of before comes with a full sync.
+func (p *Pair) Adopt(ctx context.Context, direction int) error {
+	from, err := equal.Dial(p.Clusters[direction].GRPCAddrs())
+	if err != nil {
+		return err
+	}
+	to, err := equal.Dial(p.Clusters[1-direction].GRPCAddrs())
+	if err != nil {
+		return errors.Join(err, from.Close())
+	}
+	for _, s := range p.Shared {
+		if _, adopting := equal.Adopt(ctx, from, to, s.Name, equal.AdoptOptions{}); adopting != nil {
+			err = errors.Join(err, fmt.Errorf("robustness: %s: %w", s.Name, adopting))
+		}
+	}
+	return errors.Join(err, from.Close(), to.Close())
 }

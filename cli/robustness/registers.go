@@ -16,6 +16,9 @@ import (
 type Registers struct {
 	Namespace string
 	writes    map[register]map[conflict.Version]write
+	// removals are of the registers whose last change in the feed that is read, whoever made it, was a removal: its version. A removal is forgotten when
+	// everybody has it, so who writes after it may say that there was nothing.
+	removals map[register]conflict.Version
 }
 
 // register is a key, or one element of it.
@@ -43,6 +46,7 @@ func (p *Pair) ReadRegisters(ctx context.Context, s Shared) (*Registers, error) 
 	r := &Registers{Namespace: s.Name, writes: map[register]map[conflict.Version]write{}}
 	for i, c := range p.Clusters {
 		for n := range s.Partitions[i] {
+			r.removals = map[register]conflict.Version{}
 			if err := ReadFeed(ctx, c, s.Name, n, r.take); err != nil {
 				return nil, err
 			}
@@ -51,10 +55,10 @@ func (p *Pair) ReadRegisters(ctx context.Context, s Shared) (*Registers, error) 
 	return r, nil
 }
 
-// take notes what was written where the feed is from.
+// take notes what was written where the feed is from, and what came there.
 func (r *Registers) take(l *event.Line, names event.Names) error {
 	m := &l.Mutation
-	if m.Origin != nil || !strings.HasPrefix(string(m.Key), registerPrefix) || m.Op == event.OpExpire {
+	if !strings.HasPrefix(string(m.Key), registerPrefix) || m.Op == event.OpExpire {
 		return nil
 	}
 	version := func(v event.Version) conflict.Version {
@@ -63,12 +67,12 @@ func (r *Registers) take(l *event.Line, names event.Names) error {
 		}
 		return conflict.Version{Time: v.Time, Cluster: names.ID(v.Cluster)}
 	}
-	key := string(m.Key)
+	key, local := string(m.Key), m.Origin == nil
 	switch m.Op {
 	case event.OpSet, event.OpValue:
-		r.add(register{key: key}, version(m.Version), write{prev: version(m.Prev), value: string(m.Value)})
+		r.add(register{key: key}, version(m.Version), write{prev: version(m.Prev), value: string(m.Value)}, local)
 	case event.OpExpireAt, event.OpPersist:
-		r.add(register{key, "(expiry)"}, version(m.Version), write{prev: version(m.Prev), value: strconv.FormatInt(m.ExpireAt, 10), removed: m.Op == event.OpPersist})
+		r.add(register{key, "(expiry)"}, version(m.Version), write{prev: version(m.Prev), value: strconv.FormatInt(m.ExpireAt, 10), removed: m.Op == event.OpPersist}, local)
 	case event.OpHSet, event.OpHDel, event.OpSAdd, event.OpSRem, event.OpZAdd, event.OpZRem:
 		for i := range m.Elements {
 			e := &m.Elements[i]
@@ -76,7 +80,7 @@ func (r *Registers) take(l *event.Line, names event.Names) error {
 			if m.Op == event.OpZAdd {
 				value = strconv.FormatFloat(e.Score, 'g', -1, 64)
 			}
-			r.add(register{key, string(e.Sub)}, version(m.Version), write{prev: version(e.Prev), value: value, removed: m.Op.Removes()})
+			r.add(register{key, string(e.Sub)}, version(m.Version), write{prev: version(e.Prev), value: value, removed: m.Op.Removes()}, local)
 		}
 	default:
 		return fmt.Errorf("robustness: %s of %s, a key whose registers are counted", m.Op, key)
@@ -84,7 +88,18 @@ func (r *Registers) take(l *event.Line, names event.Names) error {
 	return nil
 }
 
-func (r *Registers) add(reg register, v conflict.Version, w write) {
+// add takes a change of a register, in the order of the feed: a write if it was made there.
+func (r *Registers) add(reg register, v conflict.Version, w write, local bool) {
+	if w.prev == (conflict.Version{}) {
+		w.prev = r.removals[reg]
+	}
+	delete(r.removals, reg)
+	if w.removed {
+		r.removals[reg] = v
+	}
+	if !local {
+		return
+	}
 	if r.writes[reg] == nil {
 		r.writes[reg] = map[conflict.Version]write{}
 	}

@@ -14,11 +14,11 @@ func TestRegistersFind(t *testing.T) {
 		return conflict.Version{Time: time, Cluster: cluster}
 	}
 	a1, a2, b1, b2 := at(1, "dc-a"), at(3, "dc-a"), at(2, "dc-b"), at(3, "dc-b")
-	r := &Registers{writes: map[register]map[conflict.Version]write{}}
-	r.add(reg, a1, write{value: "a1"})
-	r.add(reg, a2, write{value: "a2", prev: a1})
-	r.add(reg, b1, write{value: "b1", prev: a1})
-	r.add(reg, b2, write{value: "b2", prev: b1}) // wins a tie
+	r := &Registers{writes: map[register]map[conflict.Version]write{}, removals: map[register]conflict.Version{}}
+	r.add(reg, a1, write{value: "a1"}, true)
+	r.add(reg, a2, write{value: "a2", prev: a1}, true)
+	r.add(reg, b1, write{value: "b1", prev: a1}, true)
+	r.add(reg, b2, write{value: "b2", prev: b1}, true) // wins a tie
 	content := func(value string) map[string]Entry {
 		return map[string]Entry{"rh:1": {Type: "hash", Value: Collected("hash", []string{Joined("f", value)})}}
 	}
@@ -44,7 +44,7 @@ func TestRegistersFind(t *testing.T) {
 			t.Errorf("%v, %v: %+v, %v; want %q", c.content, c.logs, verdict, err, c.want)
 		}
 	}
-	r.add(reg, at(9, "dc-a"), write{removed: true, prev: b2})
+	r.add(reg, at(9, "dc-a"), write{removed: true, prev: b2}, true)
 	if _, err := r.Check(map[string]Entry{}, logs(a2)); err != nil {
 		t.Errorf("a register that was removed last: %v", err)
 	}
