@@ -185,7 +185,7 @@ func (c *chunkCall) read(kind event.Type, to []byte, bounded bool) (stored []con
 // readGraves merges tombstones into the elements that were read.
 func (c *chunkCall) readGraves(in command.Range, more bool) (bool, error) {
 	graves := c.graves[:0]
-	err := c.r.view.elements(c.at.key).ElementTombstones(c.at.key, in, c.r.watermark(), func(sub []byte, v event.Version) bool {
+	err := c.r.view.elements(c.at.key).ElementTombstones(c.at.key, in, c.r.store.Watermark(), func(sub []byte, v event.Version) bool {
 		graves = append(graves, conflict.Element{Sub: c.parts.copy(sub), Version: v})
 		return len(graves) <= spanElements
 	})
