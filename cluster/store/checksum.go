@@ -61,7 +61,7 @@ type Checksum struct {
 //	1 type · string key · version · version floor · 8 expiry · version of the expiry register
 //	string value, if the type is string
 //	8 count, if the type is bitmap: its length in bytes, of which the last may be in no segment
-//	per element in order: string subkey (a list's left out) · version · string payload, if it is a collection
+//	per element in order: string subkey · version (both left out of a list, which is one register) · string payload, if it is a collection
 //
 // A tombstone goes in as a key of type 0, without what follows the expiry's version; an element's only above its key's floor, at or
 // below which no element counts. A string has no floor but its version. Generations, other counts and cluster
@@ -86,6 +86,7 @@ type summer struct {
 		key     []byte
 		version event.Version
 		expired bool
+		without bool // it is of a type whose elements leave no tombstones: those that are there are of a life before
 	}
 }
 
@@ -264,8 +265,8 @@ func (c *summer) collection(key []byte, m *event.Meta) error {
 		}
 		if m.Type != event.TypeList {
 			c.string(it.Key()[len(prefix):])
+			c.hash.Write(c.appendVersion(c.buf[:0], e.version))
 		}
-		c.hash.Write(c.appendVersion(c.buf[:0], e.version))
 		c.string(e.payload)
 	}
 	return it.Err()
@@ -309,7 +310,7 @@ func (c *summer) elementTombstone(key, subkey, value []byte) error {
 	if err := c.findFloor(key); err != nil {
 		return err
 	}
-	if e.version.Time <= c.out.Watermark || c.floor.expired || !c.later(e.version, c.floor.version) {
+	if e.version.Time <= c.out.Watermark || c.floor.expired || c.floor.without || !c.later(e.version, c.floor.version) {
 		return nil
 	}
 	c.hash.Reset()
@@ -326,7 +327,7 @@ func (c *summer) findFloor(key []byte) error {
 	if f.known && string(f.key) == string(key) {
 		return nil
 	}
-	f.known, f.key, f.version, f.expired = true, append(f.key[:0], key...), event.Version{}, false
+	f.known, f.key, f.version, f.expired, f.without = true, append(f.key[:0], key...), event.Version{}, false, false
 	for _, rowKey := range [...][]byte{appendMetaKey(nil, key), appendTombstoneKey(nil, key)} {
 		row, ok, err := c.reader.Get(nil, rowKey)
 		if err != nil {
@@ -336,6 +337,7 @@ func (c *summer) findFloor(key []byte) error {
 			var m event.Meta
 			err = decodeMeta(&m, row)
 			f.version, f.expired = floorOf(&m), m.Expired(c.out.Wall)
+			f.without = m.Type == event.TypeList || m.Type == event.TypeString || m.Type == event.TypeBitmap
 			return err
 		}
 	}
