@@ -78,9 +78,9 @@ func HeadOf(m *event.Mutation) event.Meta {
 	return head
 }
 
-// Ancestor says whether the snapshot comes after a version.
+// Ancestor says whether the snapshot comes after a version. One without a cluster is nobody's.
 func (t *Takeover) Ancestor(v event.Version) bool {
-	return v.IsZero() || int64(v.Cluster) < int64(len(t.Horizons)) && v.Time <= t.Horizons[v.Cluster]
+	return v.Cluster == 0 || int64(v.Cluster) < int64(len(t.Horizons)) && v.Time <= t.Horizons[v.Cluster]
 }
 
 // others is a version unless it is an ancestor's, or the same cluster came to another one in the same register later: it knew what it had written.
@@ -206,6 +206,18 @@ func (t *Takeover) Row(m *event.Mutation, elements []event.Element, stored []Ele
 // End ends the key: all of its rows, and all that is here of its elements, were given.
 func (t *Takeover) End() {
 	t.reset()
+	t.finishHead()
+	t.report()
+}
+
+// Pause has the key be what its rows so far say of it as a whole: those that follow come to GoOn, or none do, which doesn't know of these any more.
+func (t *Takeover) Pause() {
+	t.reset()
+	t.finishHead()
+}
+
+// finishHead brings about the registers of the key as a whole.
+func (t *Takeover) finishHead() {
 	switch st, dead := t.st, t.head.Type == event.TypeNone; {
 	case t.stuck && dead:
 	case t.stuck:
@@ -223,7 +235,6 @@ func (t *Takeover) End() {
 	default:
 		t.bury()
 	}
-	t.report()
 }
 
 // Whole says, after End, whether the key is what the snapshot has, or what is by the timestamp rule: whatever held it apart before doesn't any more.

@@ -314,7 +314,7 @@ func (t *Takeover) graves(m *event.Mutation, elements []event.Element, stored []
 
 // grave decides one tombstone.
 func (t *Takeover) grave(op event.Op, kind event.Type, e *event.Element, here *Element) {
-	if !here.Exists && (here.Version == e.Prev || t.Env.Compare(e.Prev, t.floor) <= 0) {
+	if !here.Exists && (here.Version == e.Prev || e.Prev.Time <= t.Env.Watermark || t.Env.Compare(e.Prev, t.floor) <= 0) {
 		return
 	}
 	if own := t.others(here.Version, e.Prev); !own.IsZero() {

@@ -284,7 +284,9 @@ var rowOps = map[event.Type]event.Op{
 // bury leaves the tombstone that an absent key is to have.
 func (t *Takeover) bury() {
 	left := registers{t.version, t.floor, t.expiryVersion, t.expireAt}
-	if !t.lacks() && left != registersOf(&t.st.Meta) {
+	w := t.Env.Watermark
+	old := left.Version.Time <= w && left.Floor.Time <= w && left.ExpiryVersion.Time <= w
+	if !t.lacks() && !old && left != registersOf(&t.st.Meta) {
 		t.grow(left)
 	}
 }

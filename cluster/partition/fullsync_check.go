@@ -61,8 +61,13 @@ func checkRow(m *event.Mutation, names int) error {
 	if m.Op.OnElements() && !m.Op.Removes() && (m.KeyVersion.IsZero() || m.Count == 0 || len(m.Elements) == 0) || m.Op == event.OpSet && m.Version.IsZero() {
 		return fmt.Errorf("%s of %d elements, %d in all, without a version or content", m.Op, len(m.Elements), m.Count)
 	}
-	for _, v := range [...]*event.Version{&m.Version, &m.Prev, &m.KeyVersion, &m.Floor, &m.ExpiryVersion} {
+	for _, v := range [...]*event.Version{&m.Version, &m.Prev, &m.KeyVersion, &m.Floor} {
 		if err := checkVersion(*v, names); err != nil {
+			return err
+		}
+	}
+	if x := m.ExpiryVersion; x.Cluster != 0 || x.Time < 0 { // without a cluster it is a bound: there was none up to then
+		if err := checkVersion(x, names); err != nil {
 			return err
 		}
 	}

@@ -285,8 +285,12 @@ func (c *chunkCall) leave() error {
 	if c.at.changed {
 		n.Applied++
 	}
-	if c.walk.Valid() && bytes.Equal(c.walk.Key(), c.at.key) {
+	switch {
+	case !c.walk.Valid() || bytes.Compare(c.walk.Key(), c.at.key) > 0:
+	case bytes.Equal(c.walk.Key(), c.at.key):
 		c.walk.Next()
+	default: // what is before a key that was begun with another chunk was looked at then
+		c.walk.Seek(append(bytes.Clone(c.at.key), 0))
 	}
 	c.at = cursor{after: c.at.key, row: c.at.row}
 	return c.walk.Err()

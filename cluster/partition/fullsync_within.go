@@ -18,7 +18,9 @@ func (c *chunkCall) stepWithin() (done bool, err error) {
 	row := c.row()
 	switch {
 	case row == nil && !c.covers(c.at.key) && c.at.row == len(c.chunk.Rows):
-		return true, nil
+		c.ready()
+		c.take.Pause()
+		return true, c.carry()
 	case row == nil && c.rests(), row != nil && row.Op.Removes() && c.rests():
 		return false, c.stepRest()
 	case row == nil:

@@ -1,0 +1,58 @@
+package partition
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// large writes collections that take several rows, and one value of its own.
+func (s *side) large(tag string) {
+	s.t.Helper()
+	for i := range 30 {
+		n := fmt.Sprintf("%05d", i)
+		s.do("hset", "large-h", n, tag+strings.Repeat("v", 20<<10))
+		s.do("rpush", "large-l", tag+strings.Repeat("i", 20<<10))
+		s.do("sadd", "large-s", tag+n+strings.Repeat("m", 20<<10))
+		s.do("zadd", "large-z", n, tag+n+strings.Repeat("m", 20<<10))
+		s.do("setbit", "large-b", fmt.Sprint(i*40_000), "1")
+	}
+	s.do("set", "large-v", strings.Repeat(tag, 300<<10))
+}
+
+// TestFullSync: a target that is empty, or has what it once got, has the source's content after a full sync, whatever was written and deleted meanwhile, in
+// clusters cut alike and not.
+func TestFullSync(t *testing.T) {
+	for _, shape := range [][2]int{{1, 1}, {4, 8}, {8, 3}} {
+		t.Run(fmt.Sprint(shape[0], " to ", shape[1]), func(t *testing.T) {
+			t.Parallel()
+			draw := seeded(t)
+			a := newSide(t, "dc-a", shape[0], 1)
+			b := newSide(t, "dc-b", shape[1], 1)
+			a.replicates("dc-b")
+			a.fill(draw, 3000)
+			a.large("one")
+			a.fullSync(b, draw, 0)
+			a.equals(b)
+			a.fill(draw, 3000)
+			a.do("del", "large-h")
+			a.do("sadd", "large-h", "another type")
+			a.do("ltrim", "large-l", "3", "5")
+			a.do("set", "large-z", "a string")
+			a.do("del", "large-b")
+			a.do("srem", "large-s", "one00003"+strings.Repeat("m", 20<<10))
+			got := a.fullSync(b, draw, 3)
+			a.equals(b)
+			if got.Conflicts != 0 {
+				t.Errorf("%d conflicts, and nobody wrote to the target", got.Conflicts)
+			}
+			if got := a.fullSync(b, draw, 1); got.Applied != 0 || got.Conflicts != 0 {
+				t.Errorf("taken over again it applies %d, with %d conflicts", got.Applied, got.Conflicts)
+			}
+			a.equals(b)
+			for _, c := range b.parts {
+				c.agreeOnRows()
+			}
+		})
+	}
+}
