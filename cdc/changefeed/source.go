@@ -31,7 +31,7 @@ type Stream interface {
 
 // Base is the place of the log that a snapshot is of.
 type Base struct {
-	// Stamp is the last event before the snapshot, with the chain there; Time is when its rows were cut, on the hybrid clock of the partition: no
+	// Stamp is the last event before the snapshot, with the chain there (of a snapshot with tombstones of a log without events, the last entry's position); Time is when its rows were cut, on the hybrid clock of the partition: no
 	// version in them is above it.
 	Stamp event.Stamp
 	Time  int64

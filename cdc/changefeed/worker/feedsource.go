@@ -176,6 +176,9 @@ func (s *FeedSource) Snapshot(ctx context.Context, namespace string, partition u
 	}
 	b := r.Base()
 	stamp := event.Stamp{Cluster: b.Cluster, Namespace: b.Namespace, Partition: b.Partition, Position: b.Position, Chain: b.Chain}
+	if want.Tombstones && stamp.Position.IsZero() { // of a log without events: who takes the state over has to have a place in it
+		stamp.Position = b.Applied
+	}
 	return &feedRows{reader: r, cancel: cancel, base: changefeed.Base{Stamp: stamp, Time: b.Time, Horizons: b.Horizons, Keys: b.Keys}}, nil
 }
 

@@ -216,3 +216,39 @@ func (w *world) waitFor(cond func() bool) {
 		}
 	}
 }
+
+// TestFeedSourceStateWithoutEvents: a state that is taken over has a place in the log that can be gone on from, also where no event was written yet.
+func TestFeedSourceStateWithoutEvents(t *testing.T) {
+	h := feedtest.NewHistory()
+	h.Append(1, nil)
+	last := h.Append(1, nil)
+	cell := feedtest.NewCell(t, h, 1)
+	s := newFeedSource(t, cell.Addresses())
+	rows, err := s.Snapshot(limited(t), "default", 3, changefeed.Want{Tombstones: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	base := rows.Base().Stamp
+	if base.Position != last {
+		t.Fatalf("base %s, want %s", base.Position, last)
+	}
+	stream, err := s.Open(limited(t), "default", 3, changefeed.Place{After: base.Position, Chain: base.Chain, ChainKnown: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	at := h.Set(1, "k", "v")
+	for {
+		item, err := stream.Next(limited(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Event != nil {
+			if item.Stamp.Position != at {
+				t.Fatalf("the first event is at %s, want %s", item.Stamp.Position, at)
+			}
+			return
+		}
+	}
+}
