@@ -22,6 +22,11 @@
 //  9. A state that is read as a whole is of one position, and keeps neither an installation nor closing waiting.
 //  10. The log keeps what a registered consumer hasn't read up to the limits, and says how far they are; a consumer moves back only on demand.
 //  11. While only the syncer may write, no client's write takes effect: from the switch's position, the same on every replica, to that of the next.
+//  12. What another cluster's partition made takes effect once, in its order: effects and the place after them are one event, and what doesn't begin
+//     at the place is refused or left out. A refused range changes nothing.
+//  13. What is written here over a version from elsewhere has a later one, whatever that cluster's clock says.
+//  14. What is lost by a conflict is in the conflict log by the event that decides it; a key that is known to differ has a record that is open until
+//     a write of the whole key, here or from elsewhere, brings it together.
 //
 // # Concurrency
 //

@@ -308,10 +308,10 @@ func TestReplayIsCut(t *testing.T) {
 		}
 	})
 	// What was lost is told by its digest, where the contents don't fit.
-	b.do("set", "k", strings.Repeat("y", 3000))
-	got = s.sent(setBy("k", strings.Repeat("z", 3000), made(1001), event.Version{}))
+	b.do("set", "k", strings.Repeat("y", 5000))
+	got = s.sent(setBy("k", strings.Repeat("z", 5000), made(1001), event.Version{}))
 	records, _ := m.conflictRows()
-	if got.Conflicts != 1 || len(records) != 1 {
+	if got.Conflicts != 1 || len(records) != 1 || records[0].There.Size != 5000 || records[0].There.Value != nil || len(records[0].Here.Digest) == 0 {
 		t.Fatalf("%+v, %d records", got, len(records))
 	}
 }
