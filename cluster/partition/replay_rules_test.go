@@ -110,7 +110,7 @@ func TestReplayRevivesNothing(t *testing.T) {
 	b := newCluster(t, 3, named("dc-b", &clock))
 	s := b.sender("dc-a")
 	old := clock.now().UnixNano() - 1e9
-	for _, line := range []string{"set k v", "del k", "hset h f 1 g 1", "hdel h f", "sadd s a", "del s", "rpush l a", "lpop l"} {
+	for _, line := range []string{"set k v", "del k", "hset h f 1 g 1", "hdel h f", "sadd s a", "del s", "rpush l a", "lpop l", "hset emptied f 1", "hdel emptied f"} {
 		b.leader().doList(line)
 	}
 	field := event.Mutation{
@@ -121,14 +121,16 @@ func TestReplayRevivesNothing(t *testing.T) {
 		Op: event.OpSAdd, Type: event.TypeSet, Key: []byte("s"), Version: made(old), KeyVersion: made(old), Generation: 1, Count: 1,
 		Elements: []event.Element{{Sub: []byte("a")}},
 	}
-	got := s.sent(setBy("k", "old", made(old), event.Version{}), field, member, pushBy("l", made(old), event.Version{}, 1, "old"))
-	if got.Conflicts != 4 || got.Applied != 0 {
+	emptied := field
+	emptied.Key = []byte("emptied")
+	got := s.sent(setBy("k", "old", made(old), event.Version{}), field, emptied, member, pushBy("l", made(old), event.Version{}, 1, "old"))
+	if got.Conflicts != 5 || got.Applied != 0 {
 		t.Errorf("%+v", got)
 	}
-	expect(t, "k", b.do("exists", "k", "s", "l"), ":0\r\n")
+	expect(t, "k", b.do("exists", "k", "s", "l", "emptied"), ":0\r\n")
 	expect(t, "h", b.do("hgetall", "h"), "*2\r\n$1\r\ng\r\n$1\r\n1\r\n")
 	records, diverged := b.leader().conflictRows()
-	if len(records) != 4 || len(diverged) != 2 {
+	if len(records) != 5 || len(diverged) != 2 {
 		t.Errorf("%d records, %d diverged", len(records), len(diverged))
 	}
 	b.agreeOnRows()
@@ -247,9 +249,13 @@ func TestReplayKeepsGroups(t *testing.T) {
 	var groups []uint32
 	for _, ev := range b.leader().events(from) {
 		for i := range ev.Mutations {
-			groups = append(groups, ev.Mutations[i].Group)
-			if m := &ev.Mutations[i]; m.Origin == nil || m.Command != "set" {
-				t.Errorf("%s: origin %v, command %q", m.Key, m.Origin, m.Command)
+			m := &ev.Mutations[i]
+			want := event.Position{Term: 1, Index: 2}
+			if groups = append(groups, m.Group); len(groups) > 3 {
+				want.Index = 3
+			}
+			if m.Origin == nil || m.Origin.Position != want || m.Command != "set" {
+				t.Errorf("%s: origin %v, want %s, command %q", m.Key, m.Origin, want, m.Command)
 			}
 		}
 	}
