@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/command"
 	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/conflict"
 )
@@ -60,6 +61,8 @@ func (s *stream) owner(r *rand.Rand, stop chan struct{}) {
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Duration(1+r.IntN(400))*time.Millisecond)
 		if live := m.live.Load(); live != nil && live.Leading() {
 			s.sendAny(ctx, live, r)
+		} else {
+			s.to.pause(1)
 		}
 		cancel()
 	}
@@ -132,17 +135,77 @@ func TestReplayExactlyOnce(t *testing.T) {
 	if len(records)+len(diverged) > 0 {
 		t.Errorf("%d conflicts, %d keys have diverged, and nobody else wrote; the first: %+v", len(records), len(diverged), records[0])
 	}
-	for _, m := range b.members {
-		m.shutdown()
-	}
-	for _, m := range b.members {
-		m.start()
-	}
+	b.restart()
 	if at, want := s.place(), s.source().applied(); at.Reached.Position != want {
 		t.Errorf("after a restart of all it stands at %s, want %s", at.Reached, want)
 	}
 	b.agreeOnRows()
 	a.sameAs(b)
+}
+
+// restart ends all replicas, and starts them again.
+func (c *cluster) restart() {
+	for _, m := range c.members {
+		m.shutdown()
+	}
+	for _, m := range c.members {
+		m.start()
+	}
+	c.leader()
+}
+
+// writer writes to the keys of a load, to whoever is there.
+func (c *cluster) writer(l *typesLoad, stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		live := c.members[l.r.IntN(len(c.members))].live.Load()
+		if live == nil || !live.Leading() {
+			c.pause(1)
+			continue
+		}
+		_, words := l.next()
+		done := make(chan struct{})
+		live.Submit([]*command.Request{request(words...)}, func() { close(done) })
+		answered(c.t, "a write", done)
+	}
+}
+
+// Both clusters write while one has every kind of trouble: its replicas have the same of everything, what is counted is there, and where the two differ it is said.
+func TestReplayConflictsInTrouble(t *testing.T) {
+	a, b, la, lb := two(t, 1, 3, func(o *Options) { o.ProposalTimeout = 300 * time.Millisecond })
+	there, back := a.flows(b), b.flows(a)
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	r := rand.New(rand.NewPCG(la.r.Uint64(), 0))
+	running.Go(func() { there.owner(r, stop) })
+	running.Go(func() { b.writer(lb, stop) })
+	running.Go(func() {
+		for range 60 {
+			la.run(5)
+		}
+	})
+	trouble := rand.New(rand.NewPCG(la.r.Uint64(), 99))
+	for until := time.Now().Add(4 * time.Second); time.Now().Before(until); b.pause(trouble.IntN(200)) {
+		t.Log(b.trouble(trouble))
+	}
+	close(stop)
+	running.Wait()
+	for range 2 {
+		there.catchUp()
+		back.catchUp()
+	}
+	for _, c := range []*cluster{a, b} {
+		c.equal()
+		c.agreeOnRows()
+		if records, _ := c.leader().conflictRows(); len(records) == 0 {
+			t.Errorf("no conflicts")
+		}
+	}
+	a.differsOnlyWhereItSays(b)
 }
 
 // apart has a load's lines each be about the keys of its own family: no key changes its type but by being removed.
@@ -193,6 +256,9 @@ func TestReplayBothWays(t *testing.T) {
 				back.catchUp()
 				if round%4 == 0 {
 					b.transfer(b.members[int(b.leader().id)%3])
+				}
+				if round == 6 {
+					b.restart()
 				}
 			}
 			for range 3 {
