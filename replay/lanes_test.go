@@ -200,10 +200,27 @@ func TestConfirm(t *testing.T) {
 	sink := openSink(t, target, s, "")
 	w, _ := begun(t, target, sink, s, 1<<20)
 	s.write(r, 3)
+	want := s.events[1].Time + 2
+	open := make(chan struct{})
+	var waits atomic.Bool
+	target.fault = func(call string, partition, _ uint32) fault {
+		if call == "apply" && partition == 2 {
+			waits.Store(true)
+			<-open
+		}
+		return fault{}
+	}
 	if err := s.give(t.Context(), w, 1); err != nil {
 		t.Fatal(err)
 	}
-	want := s.events[1].Time + 2
+	eventually(t, "one partition lags", func() bool { return waits.Load() && sink.Stats().Partitions[0].Targets[0].Time == want })
+	<-time.After(5 * quickPace.confirm)
+	s.mu.Lock()
+	if early := s.confirmed[len(s.confirmed)-1]; early >= want {
+		t.Errorf("confirmed %d, though a partition lags", early)
+	}
+	s.mu.Unlock()
+	close(open)
 	eventually(t, "the source is told", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -35,8 +34,7 @@ type theTarget struct {
 	partitions []*room
 	// fault is asked at each call, may wait, and says what becomes of it.
 	fault func(call string, partition, sender uint32) fault
-	parts atomic.Int64 // messages of Apply that came
-	once  bool         // nothing is to come twice
+	once  bool // nothing is to come twice
 
 	mu      sync.Mutex
 	leaders []int // nodes by partition
@@ -106,28 +104,33 @@ type place struct {
 
 func newTarget(t *testing.T, nodes, partitions int, hashName string) *theTarget {
 	target := &theTarget{t: t, cluster: "dst", hashName: hashName, applies: map[uint32]int{}, flying: map[string]int{}}
-	target.hash, _ = hashOf(hashName, uint32(partitions))
 	target.fault = func(string, uint32, uint32) fault { return fault{} }
+	target.serve(t, nodes, partitions, func(n *node) replaypb.ReplayServer { return n })
+	return target
+}
+
+// serve starts nodes that answer as make says.
+func (t *theTarget) serve(tb testing.TB, nodes, partitions int, make func(*node) replaypb.ReplayServer) {
+	t.hash, _ = hashOf(t.hashName, uint32(partitions))
 	for n := range nodes {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		one := &node{target: target, number: n, address: listener.Addr().String(), listener: &cutter{Listener: listener}, server: grpc.NewServer(feed.ServerOptions()...)}
-		replaypb.RegisterReplayServer(one.server, one)
+		one := &node{target: t, number: n, address: listener.Addr().String(), listener: &cutter{Listener: listener}, server: grpc.NewServer(feed.ServerOptions()...)}
+		replaypb.RegisterReplayServer(one.server, make(one))
 		var serving sync.WaitGroup
 		serving.Go(func() { one.server.Serve(one.listener) })
-		t.Cleanup(func() {
+		tb.Cleanup(func() {
 			one.server.Stop()
 			serving.Wait()
 		})
-		target.nodes = append(target.nodes, one)
+		t.nodes = append(t.nodes, one)
 	}
 	for n := range partitions {
-		target.partitions = append(target.partitions, &room{state: map[string]*value{}, senders: map[string]*place{}})
-		target.leaders = append(target.leaders, n%nodes)
+		t.partitions = append(t.partitions, &room{state: map[string]*value{}, senders: map[string]*place{}})
+		t.leaders = append(t.leaders, n%nodes)
 	}
-	return target
 }
 
 func (t *theTarget) uri(options string) string {
@@ -257,7 +260,7 @@ func (n *node) Apply(stream grpc.ClientStreamingServer[replaypb.ApplyRequest, re
 	if err != nil {
 		return err
 	}
-	t.parts.Add(1)
+	came := 1
 	h := first.Header
 	f := t.fault("apply", h.Partition, h.Sender.Partition)
 	if f.err != nil {
@@ -271,6 +274,11 @@ func (n *node) Apply(stream grpc.ClientStreamingServer[replaypb.ApplyRequest, re
 	t.count(pair, h.Partition, 1)
 	defer t.count(pair, h.Partition, -1)
 	body := bytes.Clone(first.Data)
+	defer func() {
+		if parts := (len(body) + partBytes - 1) / partBytes; came < parts {
+			t.t.Errorf("%d bytes came in %d parts", len(body), came)
+		}
+	}()
 	for req := first; !req.Last; {
 		if f.cut {
 			n.listener.cut()
@@ -279,10 +287,7 @@ func (n *node) Apply(stream grpc.ClientStreamingServer[replaypb.ApplyRequest, re
 		if req, err = stream.Recv(); err != nil {
 			return err
 		}
-		t.parts.Add(1)
-		if len(req.Data) > partBytes {
-			t.t.Errorf("a part of %d bytes", len(req.Data))
-		}
+		came++
 		body = append(body, req.Data...)
 	}
 	switch more, err := stream.Recv(); {
