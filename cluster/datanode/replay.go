@@ -96,7 +96,7 @@ func nodePB(node *meta.NodeView) *replaypb.Node {
 // target is a replica as the services of replay use it.
 type target struct{ *partition.Replica }
 
-var _ serve.Target = target{}
+var _ serve.StateTarget = target{}
 
 // malformed gives a replica's refusal of what contradicts itself the name that the services know.
 func malformed(err error) error {
@@ -120,6 +120,25 @@ func (t target) Open(ctx context.Context, s serve.SenderCut) (serve.Place, error
 // Replay implements serve.Target.
 func (t target) Replay(ctx context.Context, r *partition.Range) (partition.Replayed, error) {
 	done, err := t.Replica.Replay(ctx, r)
+	return done, malformed(err)
+}
+
+// Begin implements serve.StateTarget. The sender is made known first, as a full sync may be the first that is heard of it.
+func (t target) Begin(ctx context.Context, s serve.SenderCut, b *partition.Begin) (serve.Place, error) {
+	place, err := t.Open(ctx, s)
+	if err != nil {
+		return place, err
+	}
+	if place.Sender, err = t.BeginSync(ctx, b); err != nil {
+		return place, malformed(err)
+	}
+	place.NeedsSync, place.Why = true, "a full sync is under way"
+	return place, nil
+}
+
+// ReplayChunk implements serve.StateTarget.
+func (t target) ReplayChunk(ctx context.Context, c *partition.Chunk) (partition.Replayed, error) {
+	done, err := t.Replica.ReplayChunk(ctx, c)
 	return done, malformed(err)
 }
 
