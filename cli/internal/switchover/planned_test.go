@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zankv/zankv/cli/internal/failure"
+	"github.com/zankv/zankv/cli/internal/peers/pairtest"
 	"github.com/zankv/zankv/cli/internal/switchover"
 )
 
@@ -16,18 +17,18 @@ import (
 func TestSwitchover(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
-	mustSet(t, w.a, "before", "1")
-	arrives(t, w.b, "before", "1")
+	pairtest.Carry(t, w.A, w.B)
+	pairtest.MustSet(t, w.A, "before", "1")
+	pairtest.Arrives(t, w.B, "before", "1")
 	counts := make(chan int, 4)
 	for i := range 4 {
-		go load(t.Context(), w.a, fmt.Sprintf("load%d", i), counts)
+		go load(t.Context(), w.A, fmt.Sprintf("load%d", i), counts)
 	}
 	asked := false
-	o := w.options(t, w.a, w.b, func(l switchover.Line) {
-		if l.Step == "reverse" && strings.Contains(l.Message, "zankv-cdc sync --source "+w.b.grpc+" --target "+w.a.grpc) && !asked {
+	o := w.options(t, w.A, w.B, func(l switchover.Line) {
+		if l.Step == "reverse" && strings.Contains(l.Message, "zankv-cdc sync --source "+w.B.GRPC+" --target "+w.A.GRPC) && !asked {
 			asked = true
-			carry(t, w.b, w.a)
+			pairtest.Carry(t, w.B, w.A)
 		}
 	})
 	if err := planned(t.Context(), o); err != nil {
@@ -42,20 +43,20 @@ func TestSwitchover(t *testing.T) {
 	for i := range 4 {
 		for n := 0; ; n++ {
 			key := fmt.Sprintf("load%d:%d", i, n)
-			want, err := w.a.client.Get(t.Context(), key).Result()
+			want, err := w.A.Client.Get(t.Context(), key).Result()
 			if err != nil {
 				break
 			}
-			if got, err := w.b.client.Get(t.Context(), key).Result(); err != nil || got != want {
+			if got, err := w.B.Client.Get(t.Context(), key).Result(); err != nil || got != want {
 				t.Fatalf("%s: %q, %v", key, got, err)
 			}
 		}
 	}
-	if !asked || !closedTo(t, w.a) || closedTo(t, w.b) {
-		t.Errorf("asked %v, a closed %v, b closed %v", asked, closedTo(t, w.a), closedTo(t, w.b))
+	if !asked || !pairtest.ClosedTo(t, w.A) || pairtest.ClosedTo(t, w.B) {
+		t.Errorf("asked %v, a closed %v, b closed %v", asked, pairtest.ClosedTo(t, w.A), pairtest.ClosedTo(t, w.B))
 	}
-	mustSet(t, w.b, "after", "2")
-	arrives(t, w.a, "after", "2")
+	pairtest.MustSet(t, w.B, "after", "2")
+	pairtest.Arrives(t, w.A, "after", "2")
 	if err := planned(t.Context(), o); err == nil || !strings.Contains(err.Error(), "done before") {
 		t.Errorf("once more: %v", err)
 	}
@@ -70,17 +71,17 @@ var steps = []string{"check", "stop-writes", "catch-up", "verify", "stop-feed", 
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
-	carry(t, w.b, w.a)
-	from, to := w.a, w.b
+	pairtest.Carry(t, w.A, w.B)
+	pairtest.Carry(t, w.B, w.A)
+	from, to := w.A, w.B
 	for i, killed := range steps {
 		key := "k" + killed
-		mustSet(t, from, key, "1")
+		pairtest.MustSet(t, from, key, "1")
 		ctx, kill := context.WithCancel(t.Context())
 		both := false
 		err := planned(ctx, w.options(t, from, to, func(l switchover.Line) {
 			if l.State == switchover.Done {
-				both = both || !closedTo(t, from) && !closedTo(t, to)
+				both = both || !pairtest.ClosedTo(t, from) && !pairtest.ClosedTo(t, to)
 			}
 			if l.Step == killed && l.State == switchover.Done {
 				kill()
@@ -95,11 +96,11 @@ func TestKilled(t *testing.T) {
 				t.Fatalf("%s: going on: %v", killed, err)
 			}
 		}
-		if got := to.client.Get(t.Context(), key).Val(); got != "1" || both || !closedTo(t, from) || closedTo(t, to) {
+		if got := to.Client.Get(t.Context(), key).Val(); got != "1" || both || !pairtest.ClosedTo(t, from) || pairtest.ClosedTo(t, to) {
 			t.Fatalf("%s: %q, both open %v", killed, got, both)
 		}
-		mustSet(t, to, key, "2")
-		arrives(t, from, key, "2")
+		pairtest.MustSet(t, to, key, "2")
+		pairtest.Arrives(t, from, key, "2")
 		from, to = to, from
 	}
 }
@@ -108,12 +109,12 @@ func TestKilled(t *testing.T) {
 func TestAborted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
-	carry(t, w.b, w.a)
+	pairtest.Carry(t, w.A, w.B)
+	pairtest.Carry(t, w.B, w.A)
 	for _, killed := range steps[1 : len(steps)-1] {
-		mustSet(t, w.a, "k", killed)
+		pairtest.MustSet(t, w.A, "k", killed)
 		ctx, kill := context.WithCancel(t.Context())
-		err := planned(ctx, w.options(t, w.a, w.b, func(l switchover.Line) {
+		err := planned(ctx, w.options(t, w.A, w.B, func(l switchover.Line) {
 			if l.Step == killed && l.State == switchover.Done {
 				kill()
 			}
@@ -122,16 +123,16 @@ func TestAborted(t *testing.T) {
 		if err == nil || !strings.Contains(failure.Of(err).Action, "--abort") {
 			t.Fatalf("%s: %+v", killed, failure.Of(err))
 		}
-		if err := abort(t.Context(), w.options(t, w.a, w.b, nil)); err != nil {
+		if err := abort(t.Context(), w.options(t, w.A, w.B, nil)); err != nil {
 			t.Fatalf("%s: %v", killed, err)
 		}
-		if closedTo(t, w.a) || !closedTo(t, w.b) {
+		if pairtest.ClosedTo(t, w.A) || !pairtest.ClosedTo(t, w.B) {
 			t.Fatalf("%s: it isn't as before", killed)
 		}
-		mustSet(t, w.a, "after", killed)
-		arrives(t, w.b, "after", killed)
+		pairtest.MustSet(t, w.A, "after", killed)
+		pairtest.Arrives(t, w.B, "after", killed)
 	}
-	if err := planned(t.Context(), w.options(t, w.a, w.b, nil)); err != nil {
+	if err := planned(t.Context(), w.options(t, w.A, w.B, nil)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -140,11 +141,11 @@ func TestAborted(t *testing.T) {
 func TestDry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
-	mustSet(t, w.a, "k", "1")
-	arrives(t, w.b, "k", "1")
+	pairtest.Carry(t, w.A, w.B)
+	pairtest.MustSet(t, w.A, "k", "1")
+	pairtest.Arrives(t, w.B, "k", "1")
 	var said []string
-	o := w.options(t, w.a, w.b, func(l switchover.Line) {
+	o := w.options(t, w.A, w.B, func(l switchover.Line) {
 		if l.State == switchover.Planned {
 			said = append(said, l.Step)
 		}
@@ -153,7 +154,7 @@ func TestDry(t *testing.T) {
 	if err := planned(t.Context(), o); err != nil || !slices.Equal(said, steps[1:]) {
 		t.Errorf("%v: %q", err, said)
 	}
-	if all, err := os.ReadDir(w.dir); err != nil || len(all) > 0 || closedTo(t, w.a) || !closedTo(t, w.b) {
+	if all, err := os.ReadDir(w.dir); err != nil || len(all) > 0 || pairtest.ClosedTo(t, w.A) || !pairtest.ClosedTo(t, w.B) {
 		t.Errorf("it has changed something: %v, %v", all, err)
 	}
 }
@@ -169,22 +170,22 @@ func refusal(t *testing.T, err error, words string) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.b.close(t, false)
-	refusal(t, planned(t.Context(), w.options(t, w.a, w.b, nil)), "clients can write to namespace default of dc-b")
-	w.b.close(t, true)
-	refusal(t, planned(t.Context(), w.options(t, w.b, w.a, nil)), "clients can write to namespace default of dc-a")
-	w.a.close(t, true)
-	refusal(t, planned(t.Context(), w.options(t, w.b, w.a, nil)), "no syncer has ever brought")
-	o := w.options(t, w.a, w.a, nil)
+	w.B.SetClosed(t, false)
+	refusal(t, planned(t.Context(), w.options(t, w.A, w.B, nil)), "clients can write to namespace default of dc-b")
+	w.B.SetClosed(t, true)
+	refusal(t, planned(t.Context(), w.options(t, w.B, w.A, nil)), "clients can write to namespace default of dc-a")
+	w.A.SetClosed(t, true)
+	refusal(t, planned(t.Context(), w.options(t, w.B, w.A, nil)), "no syncer has ever brought")
+	o := w.options(t, w.A, w.A, nil)
 	if err := planned(t.Context(), o); failure.Of(err).Code != failure.Invalid {
 		t.Errorf("to itself: %v", err)
 	}
-	w.a.close(t, false)
-	mustSet(t, w.a, "k", "1") // nobody carries it
-	o = w.options(t, w.a, w.b, nil)
+	w.A.SetClosed(t, false)
+	pairtest.MustSet(t, w.A, "k", "1") // nobody carries it
+	o = w.options(t, w.A, w.B, nil)
 	o.MaxLag = 1
 	refusal(t, planned(t.Context(), o), "behind dc-a")
-	if closedTo(t, w.a) {
+	if pairtest.ClosedTo(t, w.A) {
 		t.Error("it was begun")
 	}
 }
@@ -193,21 +194,21 @@ func TestRefused(t *testing.T) {
 func TestDiffer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
-	w.b.close(t, false)
-	mustSet(t, w.b, "only", "here")
-	w.b.close(t, true)
-	err := planned(t.Context(), w.options(t, w.a, w.b, nil))
+	pairtest.Carry(t, w.A, w.B)
+	w.B.SetClosed(t, false)
+	pairtest.MustSet(t, w.B, "only", "here")
+	w.B.SetClosed(t, true)
+	err := planned(t.Context(), w.options(t, w.A, w.B, nil))
 	refusal(t, err, "differs in 1 of 16384 hash slots")
 	if !strings.Contains(failure.Of(err).Action, "--abort") {
 		t.Errorf("%+v", failure.Of(err))
 	}
-	if err := abort(t.Context(), w.options(t, w.a, w.b, nil)); err != nil || closedTo(t, w.a) {
+	if err := abort(t.Context(), w.options(t, w.A, w.B, nil)); err != nil || pairtest.ClosedTo(t, w.A) {
 		t.Fatal(err)
 	}
-	o := w.options(t, w.a, w.b, nil)
+	o := w.options(t, w.A, w.B, nil)
 	o.Force, o.NoReverse = true, true
-	if err := planned(t.Context(), o); err != nil || closedTo(t, w.b) {
+	if err := planned(t.Context(), o); err != nil || pairtest.ClosedTo(t, w.B) {
 		t.Fatal(err)
 	}
 }
@@ -216,16 +217,16 @@ func TestDiffer(t *testing.T) {
 func TestOpenedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
+	pairtest.Carry(t, w.A, w.B)
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
-	_ = planned(ctx, w.options(t, w.a, w.b, func(l switchover.Line) {
+	_ = planned(ctx, w.options(t, w.A, w.B, func(l switchover.Line) {
 		if l.Step == "verify" && l.State == switchover.Done {
 			kill()
 		}
 	}))
-	w.a.close(t, false)
-	mustSet(t, w.a, "k", "1")
-	w.a.close(t, true)
-	refusal(t, planned(t.Context(), w.options(t, w.a, w.b, nil)), "was opened to clients since")
+	w.A.SetClosed(t, false)
+	pairtest.MustSet(t, w.A, "k", "1")
+	w.A.SetClosed(t, true)
+	refusal(t, planned(t.Context(), w.options(t, w.A, w.B, nil)), "was opened to clients since")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/peers"
+	"github.com/zankv/zankv/cli/internal/peers/pairtest"
 	"github.com/zankv/zankv/cli/internal/switchover"
 )
 
@@ -28,9 +29,9 @@ func unplanned(ctx context.Context, o switchover.Options) (done bool, err error)
 
 // failover is one from the first cluster to the second.
 func (w *world) failover(t *testing.T, say func(switchover.Line)) switchover.Options {
-	from := peers.Dial([]string{w.a.grpc})
+	from := peers.Dial([]string{w.A.GRPC})
 	t.Cleanup(func() { from.Close() })
-	return switchover.Options{From: from, To: w.b.peer, File: filepath.Join(w.dir, "failover.json"), Say: func(l switchover.Line) {
+	return switchover.Options{From: from, To: w.B.Peer, File: filepath.Join(w.dir, "failover.json"), Say: func(l switchover.Line) {
 		t.Logf("%s %s %s (%d ms)", l.Step, l.State, l.Message, l.TookMS)
 		if say != nil {
 			say(l)
@@ -42,21 +43,21 @@ func (w *world) failover(t *testing.T, say func(switchover.Line)) switchover.Opt
 func TestNotDead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	carry(t, w.a, w.b)
-	mustSet(t, w.a, "k", "1")
-	arrives(t, w.b, "k", "1")
+	pairtest.Carry(t, w.A, w.B)
+	pairtest.MustSet(t, w.A, "k", "1")
+	pairtest.Arrives(t, w.B, "k", "1")
 	_, err := unplanned(t.Context(), w.failover(t, nil))
 	refusal(t, err, "cluster dc-a answers")
 	ctx, stop := context.WithCancel(t.Context())
 	counts := make(chan int, 1)
-	go load(ctx, w.a, "load", counts)
+	go load(ctx, w.A, "load", counts)
 	o := w.failover(t, nil)
 	o.From = peers.Dial([]string{"127.0.0.1:1"})
 	_, err = unplanned(t.Context(), o)
 	stop()
 	<-counts
 	refusal(t, err, "dc-a still sends")
-	if !closedTo(t, w.b) {
+	if !pairtest.ClosedTo(t, w.B) {
 		t.Error("it was opened")
 	}
 	o.FromID = "dc-c"
@@ -64,7 +65,7 @@ func TestNotDead(t *testing.T) {
 		t.Errorf("of a cluster that nobody knows: %v", err)
 	}
 	o = w.failover(t, nil)
-	o.To, o.From = w.a.peer, nil
+	o.To, o.From = w.A.Peer, nil
 	if _, err := unplanned(t.Context(), o); failure.Of(err).Code != failure.NotFound {
 		t.Errorf("to a cluster that never got anything: %v", err)
 	}
@@ -74,20 +75,20 @@ func TestNotDead(t *testing.T) {
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stop := carry(t, w.a, w.b)
-	mustSet(t, w.a, "k", "1")
-	arrives(t, w.b, "k", "1")
+	stop := pairtest.Carry(t, w.A, w.B)
+	pairtest.MustSet(t, w.A, "k", "1")
+	pairtest.Arrives(t, w.B, "k", "1")
 	stop()
-	mustSet(t, w.a, "lost", "1") // nobody carries it any more
-	ends, err := w.a.peer.Places(t.Context(), "default")
+	pairtest.MustSet(t, w.A, "lost", "1") // nobody carries it any more
+	ends, err := w.A.Peer.Places(t.Context(), "default")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.a.stop()
+	w.A.Stop()
 
 	dry := w.failover(t, nil)
 	dry.DryRun = true
-	if _, err := unplanned(t.Context(), dry); err != nil || !closedTo(t, w.b) {
+	if _, err := unplanned(t.Context(), dry); err != nil || !pairtest.ClosedTo(t, w.B) {
 		t.Fatalf("dry: %v", err)
 	}
 	if all, err := os.ReadDir(w.dir); err != nil || len(all) > 0 {
@@ -101,10 +102,10 @@ func TestFailover(t *testing.T) {
 		}
 	}))
 	kill()
-	if err == nil || !closedTo(t, w.b) {
+	if err == nil || !pairtest.ClosedTo(t, w.B) {
 		t.Fatalf("killed: %v", err)
 	}
-	if _, err := unplanned(t.Context(), w.failover(t, nil)); err != nil || closedTo(t, w.b) {
+	if _, err := unplanned(t.Context(), w.failover(t, nil)); err != nil || pairtest.ClosedTo(t, w.B) {
 		t.Fatalf("going on: %v", err)
 	}
 	b, err := os.ReadFile(filepath.Join(w.dir, "failover.report.json"))
@@ -137,5 +138,5 @@ func TestFailover(t *testing.T) {
 	if done, err := unplanned(t.Context(), w.failover(t, nil)); err != nil || !done {
 		t.Errorf("once more: %v, %v", done, err)
 	}
-	mustSet(t, w.b, "after", "1")
+	pairtest.MustSet(t, w.B, "after", "1")
 }
