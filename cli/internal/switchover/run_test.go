@@ -253,6 +253,9 @@ func TestStateFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
+	if _, err := os.Stat(file + ".lock"); err == nil {
+		t.Error("the lock's file was left")
+	}
 	if _, _, err := open(t.Context(), Options{File: file}, fresh("dc-c"), nil); failure.Of(err).Code != failure.Invalid {
 		t.Errorf("another switch's: %v", err)
 	}

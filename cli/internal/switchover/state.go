@@ -128,21 +128,33 @@ func openFile(path string, dry bool) (*file, *State, error) {
 	return f, s, nil
 }
 
+// take locks. Who held the lock before removes its file: what was locked counts only if it still is the one of that name.
 func (f *file) take() error {
-	lock, err := os.OpenFile(f.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("the state of the switch: %w", err)
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for {
+		lock, err := os.OpenFile(f.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return fmt.Errorf("the state of the switch: %w", err)
+		}
+		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			lock.Close()
+			return failure.New(failure.Conflict, "wait until it ends", "another run holds %s.lock: %w", f.path, err)
+		}
+		mine, err := lock.Stat()
+		if err != nil {
+			lock.Close()
+			return fmt.Errorf("the state of the switch: %w", err)
+		}
+		if named, err := os.Stat(lock.Name()); err == nil && os.SameFile(mine, named) {
+			f.lock = lock
+			return nil
+		}
 		lock.Close()
-		return failure.New(failure.Conflict, "wait until it ends", "another run holds %s.lock: %w", f.path, err)
 	}
-	f.lock = lock
-	return nil
 }
 
 func (f *file) close() {
 	if f.lock != nil {
+		_ = os.Remove(f.lock.Name()) // one that stays is no harm
 		f.lock.Close()
 	}
 }
