@@ -124,11 +124,32 @@ func (r *Registers) ends(reg register) (all []conflict.Version, latest conflict.
 	return all, latest
 }
 
+// removedElsewhere says that a write is a removal, and that one who didn't know of it removed the same, unknown to it: what both want isn't lost.
+func (r *Registers) removedElsewhere(reg register, v conflict.Version) bool {
+	if !r.writes[reg][v].removed {
+		return false
+	}
+	for other, w := range r.writes[reg] {
+		if w.removed && other.Cluster != v.Cluster && !r.knows(reg, v, other) && !r.knows(reg, other, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// knows says whether the author of a write knew another one of the register, by what it came upon.
+func (r *Registers) knows(reg register, v, other conflict.Version) bool {
+	for v != (conflict.Version{}) && v != other {
+		v = r.writes[reg][v].prev
+	}
+	return v == other
+}
+
 // Verdict is what Check found.
 type Verdict struct{ Registers, Writes, Lost int }
 
 // Check wants the latest write of each register in the content, and for each that was lost a row in a conflict log: lost are those that nobody wrote over
-// knowingly, but the latest.
+// knowingly, but the latest; and of removals those that nobody else made, too.
 func (r *Registers) Check(content map[string]Entry, logs ConflictLog) (v Verdict, err error) {
 	var errs []error
 	for reg, writes := range r.writes {
@@ -143,7 +164,7 @@ func (r *Registers) Check(content map[string]Entry, logs ConflictLog) (v Verdict
 				continue
 			}
 			v.Lost++
-			if !logs.Sides[reg][end] {
+			if !logs.Sides[reg][end] && !r.removedElsewhere(reg, end) {
 				errs = append(errs, fmt.Errorf("robustness: %s: the write at %s (%+v) is lost, and no conflict log has it; %s won", reg, end, writes[end], latest))
 			}
 		}

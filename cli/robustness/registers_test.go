@@ -44,8 +44,21 @@ func TestRegistersFind(t *testing.T) {
 			t.Errorf("%v, %v: %+v, %v; want %q", c.content, c.logs, verdict, err, c.want)
 		}
 	}
-	r.add(reg, at(9, "dc-a"), write{removed: true, prev: b2}, true)
+	r.add(reg, at(4, "dc-b"), write{removed: true, prev: b2}, true)
 	if _, err := r.Check(map[string]Entry{}, logs(a2)); err != nil {
+		t.Errorf("a removal that is the latest: %v", err)
+	}
+	r.add(reg, at(5, "dc-b"), write{value: "b5", prev: b1}, true) // another branch
+	if _, err := r.Check(content("b5"), logs(a2)); err == nil {
+		t.Error("a removal that lost isn't found")
+	}
+	r.add(reg, at(3, "dc-c"), write{removed: true, prev: a1}, true)
+	r.add(reg, at(4, "dc-c"), write{value: "c4", prev: at(3, "dc-c")}, true)
+	if _, err := r.Check(content("b5"), logs(a2, at(4, "dc-c"))); err != nil {
+		t.Errorf("a removal that another cluster made, too: %v", err)
+	}
+	r.add(reg, at(9, "dc-a"), write{removed: true, prev: b2}, true)
+	if _, err := r.Check(map[string]Entry{}, logs(a2, at(4, "dc-c"), at(5, "dc-b"))); err != nil {
 		t.Errorf("a register that was removed last: %v", err)
 	}
 }
