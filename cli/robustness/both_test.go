@@ -82,7 +82,11 @@ func TestBothAreWritten(t *testing.T) {
 		t.Fatalf("%v\n%s", errors.Join(err, p.differences(ctx)), p.Logs())
 	}
 	t.Logf("equal %v after the last write", took.Round(time.Millisecond))
+	if _, err := p.SameContent(ctx, element.Name); err != nil {
+		t.Error(err)
+	}
 	checkLost(t, ctx, p, element)
+	checkLost(t, ctx, p, byDefault)
 	checkDiverged(t, ctx, p, byDefault)
 	checkCircles(t, ctx, p)
 	checkAlike(t, ctx, p)
@@ -142,7 +146,7 @@ func allProgress(ctx context.Context, rivals []*Rivals) error {
 // checkLost holds each register against what was written to it, and what was lost against the conflict logs.
 func checkLost(t *testing.T, ctx context.Context, p *Pair, s Shared) {
 	t.Helper()
-	content, err := p.SameContent(ctx, s.Name)
+	content, err := ReadStore(ctx, p.Clusters[0].Nodes[0].Bound(s.Name))
 	if err != nil {
 		t.Error(err)
 		return

@@ -18,7 +18,7 @@ func TestDeletedStaysDeleted(t *testing.T) {
 	a, b := boundTo(p.Clusters[0], shared.Name)(0, 0), boundTo(p.Clusters[1], shared.Name)(0, 0)
 	defer a.Close()
 	defer b.Close()
-	if err := errors.Join(p.Carry(0), p.Carry(1)); err != nil {
+	if err := errors.Join(p.Adopt(ctx, 0), p.Adopt(ctx, 1), p.Carry(0), p.Carry(1)); err != nil {
 		t.Fatal(err)
 	}
 	fill := func(c *redis.Client, value string) error {

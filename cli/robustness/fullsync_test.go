@@ -244,7 +244,7 @@ func TestClockGuard(t *testing.T) {
 	a, b := boundTo(p.Clusters[0], shared.Name)(0, 0), boundTo(p.Clusters[1], shared.Name)(0, 0)
 	defer a.Close()
 	defer b.Close()
-	if err := errors.Join(a.redis.Set(ctx, "ahead", 1, 0).Err(), p.Carry(0)); err != nil {
+	if err := errors.Join(p.Adopt(ctx, 0), p.Carry(0), a.redis.Set(ctx, "ahead", 1, 0).Err()); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.awaitTrouble(ctx, shared, "clock-offset"); err != nil {

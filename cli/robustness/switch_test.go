@@ -30,7 +30,7 @@ func startSwitching(t *testing.T, ctx context.Context) *switching {
 	t.Helper()
 	shared := Shared{Name: "shared", Partitions: [2]int{3, 4}}
 	p := startPair(t, ctx, PairOptions{Nodes: 1, Replicas: 1, Shared: []Shared{shared}, Configure: wholeLog})
-	if err := errors.Join(SetSyncerOnly(ctx, p.Clusters[1].Nodes[0], true), p.Carry(0)); err != nil {
+	if err := errors.Join(p.Adopt(ctx, 0), SetSyncerOnly(ctx, p.Clusters[1].Nodes[0], true), p.Carry(0)); err != nil {
 		t.Fatal(err)
 	}
 	s := &switching{Pair: p, shared: shared}
