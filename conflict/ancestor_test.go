@@ -369,3 +369,13 @@ func TestTakeoverStrictly(t *testing.T) {
 		})
 	}
 }
+
+// TestAncestor: up to its cluster's horizon, and with it; of a cluster that isn't known none is. A version without a cluster is only a bound.
+func TestAncestor(t *testing.T) {
+	k := Takeover{Horizons: []int64{0, 10}}
+	for v, want := range map[event.Version]bool{{}: true, {Time: 10, Cluster: 1}: true, {Time: 11, Cluster: 1}: false, {Time: 1, Cluster: 2}: false, {Time: 99}: true} {
+		if k.Ancestor(v) != want {
+			t.Errorf("%v: %v, want %v", v, !want, want)
+		}
+	}
+}
