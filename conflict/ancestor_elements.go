@@ -139,9 +139,8 @@ func (t *Takeover) removedHere(kind event.Type, version event.Version) bool {
 	return version.Cluster == t.Env.Self || int64(version.Cluster) < int64(len(t.Known)) && version.Time <= t.Known[version.Cluster]
 }
 
-// staying takes account of an element of somebody else's that stays.
+// staying takes account of an element of somebody else's that stays. The key's version is above it: it is the latest here, or known to the snapshot.
 func (t *Takeover) staying(e *Element) {
-	t.version = t.Env.later(t.version, e.Version)
 	if t.st.Type == event.TypeBitmap && len(e.Sub) == segmentNumberBytes && e.Exists {
 		t.bytes = max(t.bytes, endOf(e))
 	}
@@ -195,14 +194,6 @@ func (t *Takeover) keep(e *Element) {
 
 // onlyShown is how many of the elements that are only here a record shows.
 const onlyShown = 16
-
-// lastKept is the latest version of those of them that are known.
-func (t *Takeover) lastKept() (v event.Version) {
-	for i := range t.only {
-		v = t.Env.later(v, t.only[i].Version)
-	}
-	return v
-}
 
 // finish emits what a span came to.
 func (t *Takeover) finish(m *event.Mutation, own event.Version, under int) {

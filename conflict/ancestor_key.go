@@ -18,7 +18,7 @@ func (t *Takeover) Sweep(stored []Element) {
 	t.floor, t.version, t.expireAt, t.expiryVersion = t.st.Floor, t.st.Version, t.st.ExpireAt, t.st.ExpiryVersion
 	t.bytes = t.st.Count
 	t.remove()
-	t.floor, t.version, t.expireAt, t.expiryVersion = floor, t.Env.later(version, t.lastKept()), at, expiry
+	t.floor, t.version, t.expireAt, t.expiryVersion = floor, version, at, expiry
 }
 
 // Drop removes the key, all of whose elements are ancestors.
