@@ -100,6 +100,7 @@ type taking struct {
 	head    event.Meta
 	draw    *rand.Rand
 	changes int
+	swept   bool // what is here of another type was looked at
 }
 
 // sync takes a snapshot over, in spans of a draw's size, as cluster/partition does. It returns how many changes that makes.
@@ -132,6 +133,7 @@ func (w *world) sync(s *snapshot, draw *rand.Rand) int {
 	k.Begin([]byte(key), &k.st, k.head)
 	k.carry()
 	k.sweep()
+	k.swept = true
 	k.rows(rows)
 	k.End()
 	k.carry()
@@ -141,8 +143,27 @@ func (w *world) sync(s *snapshot, draw *rand.Rand) int {
 	return k.changes
 }
 
-// carry carries out what a call came to.
+// carry carries out what a call came to, and now and then has somebody else go on.
 func (k *taking) carry() {
+	w := k.w
+	k.apply()
+	if k.draw.IntN(3) == 0 {
+		if k.swept && k.draw.IntN(2) == 0 {
+			k.Pause()
+			k.apply()
+		}
+		found := k.Found()
+		*k.Takeover = Takeover{Env: k.Env, Horizons: k.Horizons, Known: k.Known, Base: k.Base} // as another event does
+		k.st = Stored{Meta: w.meta, Exists: w.exists}
+		k.GoOn([]byte(key), &k.st, k.head, found)
+		if len(k.Emit)+len(k.Conflicts) > 0 {
+			k.carry()
+		}
+	}
+}
+
+// apply carries out what a call came to.
+func (k *taking) apply() {
 	w := k.w
 	for i := range k.Conflicts {
 		c := &k.Conflicts[i]
@@ -165,15 +186,6 @@ func (k *taking) carry() {
 	if st := &k.st; st.Exists != w.exists || st.Exists && (st.Type != w.meta.Type || st.Version != w.meta.Version || st.Count != w.meta.Count ||
 		st.Floor != w.meta.Floor || st.ExpiryVersion != w.meta.ExpiryVersion || st.ExpireAt != w.meta.ExpireAt || st.Generation != w.meta.Generation) {
 		w.breaks("taken for %+v, it is %+v", st.Meta, w.meta)
-	}
-	if k.draw.IntN(3) == 0 {
-		found := k.Found()
-		*k.Takeover = Takeover{Env: k.Env, Horizons: k.Horizons, Known: k.Known, Base: k.Base} // as another event does
-		k.st = Stored{Meta: w.meta, Exists: w.exists}
-		k.GoOn([]byte(key), &k.st, k.head, found)
-		if len(k.Emit)+len(k.Conflicts) > 0 {
-			k.carry()
-		}
 	}
 }
 

@@ -143,6 +143,8 @@ type syncing struct {
 	cut int
 	// each is called before each chunk; false breaks the sync off.
 	each func() bool
+	// heard has the source say that it has all that the target wrote up to a time.
+	heard int64
 	// done counts what became of it.
 	done Replayed
 }
@@ -169,6 +171,9 @@ func (s *syncing) run() bool {
 	must(s.t, err)
 	horizons := state.Horizons()
 	state.Close()
+	if s.heard > 0 {
+		horizons[s.to.id] = s.heard
+	}
 	rows, base := src.rows(after)
 	begin := &Begin{Sender: s.sender(), Base: base.Applied, Time: base.Clock, Horizons: horizons}
 	for q, c := range s.to.parts {

@@ -179,6 +179,31 @@ func TestFullSyncMeetsWrites(t *testing.T) {
 			t.Errorf("slot %d is another afterwards", slot)
 		}
 	}
+	st, _ := b.parts[0].leader().replica.State()
+	heard := &syncing{t: t, from: a, to: b, draw: draw, cut: 1, heard: st.Clock}
+	heard.run()
+	a.equals(b)
+	if _, diverged = b.parts[0].leader().conflictRows(); len(diverged) != 0 || heard.done.Conflicts != 0 {
+		t.Errorf("the source had heard of everything: %d keys are still said to differ, %d new conflicts", len(diverged), heard.done.Conflicts)
+	}
+}
+
+// TestFullSyncAheadOfTheClock: what is written after rows of a cluster whose clock is ahead is later than they are.
+func TestFullSyncAheadOfTheClock(t *testing.T) {
+	var clock manual
+	clock.advance(30 * time.Second)
+	draw := seeded(t)
+	a, b := newSide(t, "dc-a", 1, 1, clock.use()), newSide(t, "dc-b", 1, 1)
+	a.replicates("dc-b")
+	a.do("set", "k", "a")
+	a.do("hset", "h", "f", "a")
+	a.fullSync(b, draw, 0)
+	b.do("set", "k", "b")
+	b.do("hset", "h", "f", "b")
+	a.fullSync(b, draw, 0)
+	if k, h := b.do("get", "k"), b.do("hget", "h", "f"); k != "$1\r\nb\r\n" || h != k {
+		t.Errorf("%q and %q, want what was written last", k, h)
+	}
 }
 
 // TestFullSyncRefuses: chunks that don't go on where the place is change nothing, and repeated ones neither.

@@ -35,11 +35,22 @@ func TestFullSyncInSteps(t *testing.T) {
 		m.submit(reqs[:n]...)
 		reqs = reqs[n:]
 	}
+	stranger := store.SenderID{Cluster: "dc-c", Namespace: "default"} // with next to no key of these
+	_, err := r.OpenSender(t.Context(), stranger, store.Slots, meta.HashCRC16)
+	must(t, err)
+	_, err = r.BeginSync(t.Context(), &Begin{Sender: stranger, Base: event.Position{Term: 1, Index: 1}, Time: 1})
+	must(t, err)
+	first := m.applied()
+	_, err = r.ReplayChunk(t.Context(), &Chunk{Sender: stranger, Base: event.Position{Term: 1, Index: 1}, End: true, Names: senderNames})
+	must(t, err)
+	if n := m.applied().Index - first.Index; n != keys/syncVisits+1 {
+		t.Errorf("%d keys that aren't the sender's took %d events", keys, n)
+	}
 	known, _ := r.State()
 	c.do("hset", large, "new", "v")
 	c.do("set", "k1", "new")
 	id := store.SenderID{Cluster: "dc-a", Namespace: "default"}
-	_, err := r.OpenSender(t.Context(), id, 2, meta.HashCRC16)
+	_, err = r.OpenSender(t.Context(), id, 2, meta.HashCRC16)
 	must(t, err)
 	base := event.Position{Term: 1, Index: 9}
 	_, err = r.BeginSync(t.Context(), &Begin{Sender: id, Base: base, Time: 1000, Horizons: map[string]int64{"dc-b": known.Clock}})

@@ -20,6 +20,19 @@ func (s *side) large(tag string) {
 	s.do("set", "large-v", strings.Repeat(tag, 300<<10))
 }
 
+// feedsWhatItHas wants that the log, as readers of the feed fold it, gives the state.
+func (m *member) feedsWhatItHas() {
+	m.t.Helper()
+	s, err := m.replica.OpenState(nil, false)
+	must(m.t, err)
+	defer s.Close()
+	fold, versions, err := readState(s)
+	must(m.t, err)
+	if got, want := live(m.foldLog(s.State().Applied.Index), s.State().Wall, nil), live(fold, s.State().Wall, versions); got != want {
+		m.t.Errorf("node %d has\n%s\nits log gives\n%s", m.id, want, got)
+	}
+}
+
 // TestFullSync: a target that is empty, or has what it once got, has the source's content after a full sync, whatever was written and deleted meanwhile, in
 // clusters cut alike and not.
 func TestFullSync(t *testing.T) {
@@ -52,6 +65,7 @@ func TestFullSync(t *testing.T) {
 			a.equals(b)
 			for _, c := range b.parts {
 				c.agreeOnRows()
+				c.leader().feedsWhatItHas()
 			}
 		})
 	}
