@@ -190,6 +190,67 @@ func TestReplayNamesClusters(t *testing.T) {
 	b.equal()
 }
 
+// A record shows what was here and what came: a string's value, the fields that a write of the whole key took away, as many as a record holds.
+func TestReplayRecordsBothSides(t *testing.T) {
+	b := newCluster(t, 1, named("dc-b", nil, func(o *Options) { o.Replication.ContentLimit = 200 }))
+	s := b.sender("dc-a")
+	last := func() *conflict.Record {
+		t.Helper()
+		rows, _, err := b.leader().replica.Conflicts(nil, 0, nil)
+		must(t, err)
+		var newest *conflict.Record
+		for _, row := range rows {
+			if rec, _, err := conflict.Row(row.ID, row.Value); err == nil && rec != nil && (newest == nil || rec.DecidedAt > newest.DecidedAt) {
+				newest = rec
+			}
+		}
+		if newest == nil {
+			t.Fatal("no record")
+		}
+		return newest
+	}
+	field := event.Mutation{
+		Op: event.OpHSet, Type: event.TypeHash, Key: []byte("k"), Version: made(5), KeyVersion: made(5), Generation: 1, Count: 1,
+		Elements: []event.Element{{Sub: []byte("f"), Value: []byte("theirs")}},
+	}
+	b.do("set", "k", "ours")
+	s.sent(field)
+	if rec := last(); string(rec.Here.Value) != "ours" || rec.Reason != conflict.Older || rec.Here.Version.Cluster != "dc-b" || rec.There.Version.Time != 5 {
+		t.Errorf("a field under a string: %+v", rec)
+	}
+	b.do("del", "k")
+	b.leader().doList("hset k a 1 b 2")
+	later := func() event.Version { return made(time.Now().Add(time.Second).UnixNano()) }
+	s.sent(setBy("k", "theirs", later(), event.Version{}))
+	rec := last()
+	if len(rec.Here.Parts) != 2 || string(rec.Here.Parts[0].Sub) != "a" || string(rec.Here.Parts[1].Value) != "2" || string(rec.There.Value) != "theirs" {
+		t.Errorf("a string over fields: %+v", rec)
+	}
+	b.do("del", "k")
+	for i := range 30 {
+		b.leader().doList(fmt.Sprintf("hset k field%d value%d", i, i))
+	}
+	s.sent(setBy("k", "theirs", later(), event.Version{}))
+	if rec = last(); len(rec.Here.Parts) == 0 || len(rec.Here.Parts) >= 30 || rec.Here.Count != 30 {
+		t.Errorf("a string over 30 fields shows %d of %d", len(rec.Here.Parts), rec.Here.Count)
+	}
+	// A removal takes what is older, and leaves what is later.
+	b.do("del", "k")
+	b.leader().doList("hset k old 1")
+	m, _, _, err := b.leader().replica.store.Meta(nil, []byte("k"))
+	must(t, err)
+	between := made(m.Version.Time + 1)
+	b.leader().doList("hset k new 2")
+	gone := delBy("k", between, event.Version{})
+	gone.Type = event.TypeHash
+	s.sent(gone)
+	expect(t, "k", b.do("hgetall", "k"), "*2\r\n$3\r\nnew\r\n$1\r\n2\r\n")
+	if rec = last(); rec.Reason != conflict.Partly || rec.Removed != 1 {
+		t.Errorf("a removal in between: %+v", rec)
+	}
+	b.equal()
+}
+
 // Malformed ranges are refused before anything is done.
 func TestReplayMalformed(t *testing.T) {
 	b := newCluster(t, 1, named("dc-b", nil))
