@@ -180,6 +180,8 @@ func (c *cluster) writer(l *typesLoad, stop chan struct{}) {
 func TestReplayConflictsInTrouble(t *testing.T) {
 	a, b, la, lb := two(t, 1, 3, func(o *Options) { o.ProposalTimeout = 300 * time.Millisecond })
 	there, back := a.flows(b), b.flows(a)
+	a.do("set", typeKeys[0], "one") // however little comes to pass later
+	b.do("set", typeKeys[0], "other")
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	r := rand.New(rand.NewPCG(la.r.Uint64(), 0))
