@@ -31,7 +31,7 @@ type projector struct {
 	batch    engine.Batch
 	key, row []byte
 	sub      []byte // what the keys of one mutation's element rows start with
-	touched  []span // element rows in the batch that the cache may hold, or is to hold
+	touched  []span // element rows and keys' tombstones in the batch that the cache may hold, or is to hold
 }
 
 // span is where a row lies in the batch: its key, and the value after it; size is 0 for a row removed.

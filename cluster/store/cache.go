@@ -10,7 +10,8 @@ import (
 )
 
 // Cache holds recently written rows of the stores that lead, outside Go's heap: all meta rows, and of the element rows those that were
-// written again, a list's excepted: a counter in a hash, a score that moves. What is written once doesn't push them out. One serves a whole node. Its entries are
+// written again, a list's excepted: a counter in a hash, a score that moves. What is written once doesn't push them out. The tombstones of keys are in it, too: who
+// makes such a key anew asks for them. One serves a whole node. Its entries are
 //
 //	8 bytes epoch, little-endian · row's key → row's value, or for a meta row nothing: "there is no such row"
 //

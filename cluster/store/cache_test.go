@@ -33,6 +33,7 @@ func TestCacheEqualsEngine(t *testing.T) {
 				buf = sameAsModel(t, s, w, buf, universe[r.IntN(len(universe))])
 			}
 			compareElements(t, s, w)
+			compareTombstones(t, s, w)
 			switch r.IntN(30) {
 			case 0:
 				s.SetCaching(false)

@@ -154,8 +154,7 @@ func (a *Apply) replace(m *event.Mutation, generation uint64) {
 	if !m.Before.Exists {
 		a.state.Keys++
 		if !m.Prev.IsZero() {
-			a.key = appendTombstoneKey(a.key[:0], m.Key)
-			a.batch.Delete(a.key)
+			a.deleteTombstone(m.Key)
 		}
 		return
 	}
@@ -194,14 +193,21 @@ func (a *Apply) entomb(m *event.Mutation) {
 	if !m.Tombstone && (m.Before.Exists || m.Prev.IsZero()) {
 		return
 	}
-	a.key = appendTombstoneKey(a.key[:0], m.Key)
 	if !m.Tombstone {
-		a.batch.Delete(a.key)
+		a.deleteTombstone(m.Key)
 		return
 	}
+	a.key = appendTombstoneKey(a.key[:0], m.Key)
 	left := event.Meta{Version: LeftVersion(m), Floor: m.Floor, ExpireAt: m.ExpireAt, ExpiryVersion: m.ExpiryVersion}
 	a.row = appendMeta(a.row[:0], &left)
 	a.batch.Put(a.key, a.row)
+	a.touched = append(a.touched, a.lastRow())
+}
+
+func (a *Apply) deleteTombstone(key []byte) {
+	a.key = appendTombstoneKey(a.key[:0], key)
+	a.batch.Delete(a.key)
+	a.touched = append(a.touched, a.lastRemoved())
 }
 
 // bury queues the elements of the generation before, if there was one, for removal.

@@ -86,6 +86,14 @@ func compareTombstones(t testing.TB, s *Store, w *world) {
 	if n != len(w.tombstones)+dead {
 		t.Fatalf("%d tombstones, want %d of keys and %d of elements", n, len(w.tombstones), dead)
 	}
+	for _, k := range universe {
+		if _, dead := w.tombstones[k]; dead {
+			continue
+		}
+		if m, _, ok, err := s.Tombstone(nil, []byte(k)); err != nil || ok {
+			t.Fatalf("%q isn't deleted: its tombstone is %+v, %v", k, m, err)
+		}
+	}
 	for k, want := range w.tombstones {
 		m, _, ok, err := s.Tombstone(nil, []byte(k))
 		must(t, err)

@@ -125,7 +125,7 @@ func clip(key []byte) []byte { return key[:min(len(key), 128)] }
 func (s *Store) Tombstone(buf, key []byte) (m event.Meta, buf2 []byte, ok bool, err error) {
 	buf = appendTombstoneKey(buf[:0], key)
 	n := len(buf)
-	buf, ok, err = s.engine.Get(buf, buf[:n])
+	buf, ok, err = cached{s}.Get(buf, buf[:n])
 	if err != nil {
 		return m, buf, false, fmt.Errorf("store: read tombstone of %q: %w", clip(key), err)
 	}
