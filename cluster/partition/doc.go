@@ -27,6 +27,8 @@
 //  13. What is written here over a version from elsewhere has a later one, whatever that cluster's clock says.
 //  14. What is lost by a conflict is in the conflict log by the event that decides it; a key that is known to differ has a record that is open until
 //     a write of the whole key, here or from elsewhere, brings it together.
+//  15. The tombstone watermark never falls, and rises no further than what every peer has and every sender has brought (or than tombstones are kept); what is
+//     written here is later than it. In a namespace that replicates an expired key's row is removed only when the watermark is past its end and all of it.
 //
 // # Concurrency
 //
