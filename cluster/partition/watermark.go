@@ -14,6 +14,9 @@ const (
 	watermarkEvery = 10 * time.Second
 	// watermarkStep is what it has to gain: each rise is an entry.
 	watermarkStep = 10 * time.Second
+	// watermarkAlone is how far the watermark stays behind when nobody takes changes or brings any, any more: who comes next begins with a full sync, and its
+	// clock may be behind.
+	watermarkAlone = time.Hour
 )
 
 // sinking is what of the partition the watermark has still to pass.
@@ -88,8 +91,8 @@ func (r *Replica) confirmedTime(now time.Time) (int64, error) {
 	if err == nil {
 		err = r.store.Senders(func(_ store.SenderID, s store.Sender) bool { return take(s.Time) })
 	}
-	if err != nil || !met {
-		return oldest, err
+	if !met {
+		least = now.Add(-watermarkAlone).UnixNano()
 	}
-	return max(oldest, least), nil
+	return max(oldest, least), err
 }
