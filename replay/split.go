@@ -28,10 +28,13 @@ type splitter struct {
 
 	touched []uint32 // the partitions that have a part of it
 	of      []uint32 // by mutation: the partition, or one of the following
-	seen    []bool   // by partition, all false between calls
-	picked  []event.Mutation
-	numbers []uint32
-	dropped int
+	all     bool     // something goes everywhere
+	// first and last are, by partition, numbers of mutations and one more, 0 for none; next leads by mutation from one to the next of the same partition.
+	first, last []uint32
+	next        []uint32
+	picked      []event.Mutation
+	numbers     []uint32
+	dropped     int
 }
 
 // What is no partition's number.
@@ -40,37 +43,51 @@ const (
 	everywhere = 1<<32 - 2
 )
 
+// begin forgets what was looked at before.
+func (s *splitter) begin(partitions int) {
+	for _, n := range s.touched {
+		s.first[n], s.last[n] = 0, 0
+	}
+	if len(s.first) != partitions {
+		s.first, s.last = make([]uint32, partitions), make([]uint32, partitions)
+	}
+	s.touched, s.of, s.next, s.dropped, s.all = s.touched[:0], s.of[:0], s.next[:0], 0, false
+}
+
+// add notes where the next mutation goes, and says about how many bytes it needs there.
+func (s *splitter) add(m *event.Mutation, to uint32) (need int64) {
+	s.of, s.next = append(s.of, to), append(s.next, 0)
+	number := uint32(len(s.of))
+	switch {
+	case to == nowhere:
+		return 0
+	case to == everywhere:
+		s.all = true
+		return int64(len(s.first)) * (sizeOf(m) + sliceBytes + parcelBytes)
+	case s.first[to] == 0:
+		s.first[to] = number
+		s.touched = append(s.touched, to)
+		need = sliceBytes + parcelBytes
+	default:
+		s.next[s.last[to]-1] = number
+	}
+	s.last[to] = number
+	return need + sizeOf(m)
+}
+
 // take looks at an event, and says about how many bytes its parts need; 0: nothing of it goes anywhere.
 func (s *splitter) take(ev *event.Event, partitions int, names event.Names) (need int64) {
-	s.touched, s.of, s.dropped = s.touched[:0], s.of[:0], 0
-	if len(s.seen) != partitions {
-		s.seen = make([]bool, partitions)
-	}
+	s.begin(partitions)
 	s.own(names)
-	all := false
 	for i := range ev.Mutations {
 		m := &ev.Mutations[i]
 		to := s.place(m)
-		s.of = append(s.of, to)
-		switch {
-		case to == nowhere:
+		if to == nowhere {
 			s.dropped++
-			continue
-		case to == everywhere:
-			all = true
-			need += int64(partitions) * (sizeOf(m) + sliceBytes)
-			continue
-		case !s.seen[to]:
-			s.seen[to] = true
-			s.touched = append(s.touched, to)
-			need += sliceBytes + parcelBytes
 		}
-		need += sizeOf(m)
+		need += s.add(m, to)
 	}
-	for _, n := range s.touched {
-		s.seen[n] = false
-	}
-	if all {
+	if s.all {
 		s.touched = s.touched[:0]
 		for n := range partitions {
 			s.touched = append(s.touched, uint32(n))
@@ -117,14 +134,18 @@ func sizeOf(m *event.Mutation) int64 {
 // unless it is the whole one. Both are valid until the next call.
 func (s *splitter) part(n uint32, ev, scratch *event.Event) (numbers []uint32, part *event.Event) {
 	s.numbers = s.numbers[:0]
-	inOrder := true
-	for i, to := range s.of {
-		if to == n || to == everywhere {
-			inOrder = inOrder && i == len(s.numbers)
-			s.numbers = append(s.numbers, uint32(i))
+	if s.all {
+		for i, to := range s.of {
+			if to == n || to == everywhere {
+				s.numbers = append(s.numbers, uint32(i))
+			}
+		}
+	} else {
+		for i := s.first[n]; i != 0; i = s.next[i-1] {
+			s.numbers = append(s.numbers, i-1)
 		}
 	}
-	if inOrder {
+	if last := len(s.numbers) - 1; int(s.numbers[last]) == last {
 		scratch.Mutations = ev.Mutations[:len(s.numbers)]
 	} else {
 		s.picked = s.picked[:0]
@@ -139,27 +160,14 @@ func (s *splitter) part(n uint32, ev, scratch *event.Event) (numbers []uint32, p
 
 // rows looks at rows of a snapshot, of which all go to the lane of their key that isn't behind it yet, and says about how many bytes they need.
 func (s *splitter) rows(ev *event.Event, lanes []lane) (need int64) {
-	s.touched, s.of, s.dropped = s.touched[:0], s.of[:0], 0
-	if len(s.seen) != len(lanes) {
-		s.seen = make([]bool, len(lanes))
-	}
+	s.begin(len(lanes))
 	for i := range ev.Mutations {
 		m := &ev.Mutations[i]
 		to := s.hash(m.Key)
 		if !lanes[to].wantsRow(m.Key) {
-			s.of = append(s.of, nowhere)
-			continue
+			to = nowhere
 		}
-		s.of = append(s.of, to)
-		if !s.seen[to] {
-			s.seen[to] = true
-			s.touched = append(s.touched, to)
-			need += sliceBytes + parcelBytes
-		}
-		need += sizeOf(m)
-	}
-	for _, n := range s.touched {
-		s.seen[n] = false
+		need += s.add(m, to)
 	}
 	return need
 }
