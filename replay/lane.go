@@ -80,6 +80,7 @@ func (l *lane) settle(r *replaypb.OpenResponse) error {
 		return l.w.sink.unfit("the node that leads partition %d is of cluster %s, not of %s", l.n, r.Cluster, l.w.peer)
 	}
 	l.place, l.time, l.needs = cursorOf(r.Reached), r.Time, r.NeedsSync
+	l.w.learn(r)
 	l.to = whole(l.place)
 	if l.needs {
 		s := l.more()
@@ -132,24 +133,24 @@ func (l *lane) tailLocked(chunk bool) *parcel {
 // sliceLocked adds the part of an event that is the lane's.
 func (l *lane) sliceLocked(at event.Position, numbers []uint32, part *event.Event, big *large) {
 	w := l.w
-	if big != nil && l.last != nil {
-		l.sealLocked()
+	need := sliceBytes + lengthBytes*len(numbers)
+	for i := range part.Mutations {
+		need += int(sizeOf(&part.Mutations[i]))
+	}
+	if p := l.last; p != nil && (big != nil || len(p.buf) > 0 && len(p.buf)+need > w.rangeBytes) {
+		l.sealLocked() // what is larger goes alone: the target takes one event of its most, and not more
 	}
 	p := l.tailLocked(false)
 	if big != nil {
 		p.large = big
 		big.refs++
 	}
-	need := sliceBytes + lengthBytes*len(numbers)
-	for i := range part.Mutations {
-		need += int(sizeOf(&part.Mutations[i]))
-	}
 	p.buf = appendSlice(grown(p.buf, need), at, numbers, part)
 	p.mutations += len(part.Mutations)
 	p.names = w.mu.names
 	l.to = store.Cursor{Position: at, Done: store.AllDone}
 	w.pay(p)
-	if big != nil || len(p.buf) >= w.sink.config.RangeBytes || p.mutations >= maxMutations {
+	if big != nil || len(p.buf) >= w.rangeBytes || p.mutations >= maxMutations {
 		l.sealLocked()
 	}
 	l.kickLocked()

@@ -386,7 +386,11 @@ func TestGate(t *testing.T) {
 	closed := 0
 	for n, w := range all {
 		if waiting(w) && n%2 == 0 {
+			begin := time.Now()
 			w.Close()
+			if took := time.Since(begin); took > sink.pace.apply/2 {
+				t.Errorf("closing one that waits took %s", took)
+			}
 			closed++
 		}
 	}

@@ -148,6 +148,12 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 		return nil, err
 	}
 	t.Meter.Trying.Store(nil)
+	if w.resume.InSnapshot {
+		s.log.Info("replay: a full sync follows", "sender", w.id.String(), "target", w.peer, "why", w.why)
+	}
+	if t.Rewind {
+		s.log.Warn("replay: a checkpoint was set by hand: it doesn't move the target's places, which decide", "sender", w.id.String(), "target", w.peer, "place", w.resume.After.String())
+	}
 	s.mu.Lock()
 	s.mu.writers = append(s.mu.writers, w)
 	s.mu.Unlock()

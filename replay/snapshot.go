@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/zankv/zankv/cdc/changefeed"
@@ -105,7 +106,11 @@ func (l *lane) begunThrough() []byte {
 
 // BeginSnapshot begins a full sync in the target partitions that need one, after what was given before is there.
 func (w *Writer) BeginSnapshot(ctx context.Context, base *changefeed.Base) error {
-	if err := w.until(ctx, func() bool { return w.emptyLocked() }); err != nil {
+	if w.snap.begun && !w.snap.done {
+		return w.fail(&changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeInternal, What: fmt.Sprintf("the state of %s was begun anew before its end", w.id),
+			Action: "nothing: it goes on with another writer"})
+	}
+	if err := w.until(ctx, w.emptyLocked); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -211,7 +216,7 @@ func (w *Writer) putRows(ev *event.Event, names event.Names, big *large) {
 		w.unrefLocked(big)
 	}
 	w.completeLocked(ev)
-	target := w.sink.chunks.target(w.share.Limit(), w.snap.lanes, w.sink.config.RangeBytes)
+	target := w.sink.chunks.target(w.share.Limit(), w.snap.lanes, w.rangeBytes)
 	for _, n := range w.split.touched {
 		l := &w.mu.lanes[n]
 		if p := l.last; p != nil && (p.large != nil || len(p.buf) >= target) {
@@ -322,7 +327,7 @@ func (w *Writer) EndSnapshot(ctx context.Context) error {
 		}
 	}
 	w.mu.Unlock()
-	if err := w.until(ctx, func() bool { return w.emptyLocked() }); err != nil {
+	if err := w.until(ctx, w.emptyLocked); err != nil {
 		return err
 	}
 	w.mu.Lock()

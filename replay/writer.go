@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -31,6 +32,9 @@ type Writer struct {
 	limit   limiter // the definition's
 	limited atomic.Int32
 	resume  changefeed.Resume
+	// rangeBytes is how large a range becomes; guarded by mu while the writer is opened, as why is.
+	rangeBytes int
+	why        string // a target partition's word for why it needs a full sync
 	// interval is how often a place is moved while events pass a lane by.
 	interval time.Duration
 
@@ -75,6 +79,7 @@ func newWriter(s *Sink, t changefeed.Target, topo *replaypb.TopologyResponse, ha
 		sender: &replaypb.Sender{Cluster: t.Cluster, Namespace: t.Spec.Namespace, Partition: t.Partition, Partitions: t.Partitions, Hash: source},
 		id:     store.SenderID{Cluster: t.Cluster, Namespace: t.Spec.Namespace, Partition: t.Partition},
 	}
+	w.rangeBytes = s.config.RangeBytes
 	w.limit.rate = t.Spec.BandwidthBytes
 	w.share = t.Budget.Join()
 	w.split = splitter{hash: hash, peer: topo.Cluster}
@@ -103,6 +108,18 @@ func (w *Writer) openLanes(ctx context.Context, told func(error)) error {
 	w.mu.reached, w.mu.time, w.mu.last = w.resume.After, w.resume.Time, w.resume.After
 	w.mu.marks.begin(mark{position: w.resume.After, time: w.resume.Time})
 	return nil
+}
+
+// learn takes over what a target partition says when it is opened.
+func (w *Writer) learn(r *replaypb.OpenResponse) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if most := r.MaxEventBytes; most > 0 && most < uint64(w.rangeBytes) {
+		w.rangeBytes = int(most)
+	}
+	if r.NeedsSync && w.why == "" {
+		w.why = cmp.Or(r.Why, "there is no place yet")
+	}
 }
 
 // each calls do for every lane, some at a time.
