@@ -89,7 +89,11 @@ func (a *attempt) run(before *changefeed.Progress) error {
 	a.at = s.at
 	a.w.begin(&s, a.writer, before.Position)
 	if s.snapshot {
-		a.w.setLost("the sink ends within a snapshot of the state: it is written anew")
+		why := "the sink ends within a snapshot of the state: it is written anew"
+		if r.Decides {
+			why = "the sink has no place that the log can be gone on from: it gets the whole state, or what it lacks of it"
+		}
+		a.w.setLost(why)
 		if err := a.snapshot(); err != nil {
 			return a.end(err)
 		}
