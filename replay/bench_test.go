@@ -72,7 +72,28 @@ func BenchmarkWriter(b *testing.B) {
 	})
 }
 
-func benchWriter(b *testing.B, mutations, partitions int, options string) {
+// What one change takes from the call to the target's answer, when nothing else is under way.
+func BenchmarkLatency(b *testing.B) {
+	w, s, _ := benchOpen(b, 4, "")
+	events := benchEvents(1)
+	at := event.Position{Term: 1, Index: 1}
+	b.ResetTimer()
+	for i := range b.N {
+		st := event.Stamp{Prev: at, Position: event.Position{Term: 1, Index: at.Index + 1}}
+		at = st.Position
+		if err := w.Event(b.Context(), &st, &events[i%len(events)], s.names); err != nil {
+			b.Fatal(err)
+		}
+		for !w.drained() {
+			if err := w.wait(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// benchOpen is a writer to a target of so many partitions that does nothing.
+func benchOpen(b *testing.B, partitions int, options string) (*Writer, *source, *Sink) {
 	t := &theTarget{cluster: "dst", hashName: "crc16", fault: func(string, uint32, uint32) fault { return fault{} }}
 	t.serve(b, 1, partitions, func(n *node) replaypb.ReplayServer { return idle{n} })
 	for _, r := range t.partitions {
@@ -83,12 +104,17 @@ func benchWriter(b *testing.B, mutations, partitions int, options string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer sink.Close()
+	b.Cleanup(func() { sink.Close() })
 	w, err := sink.Open(b.Context(), s.target(&carrying{budget: 64 << 20}))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer w.Close()
+	b.Cleanup(func() { w.Close() })
+	return w.(*Writer), s, sink
+}
+
+func benchWriter(b *testing.B, mutations, partitions int, options string) {
+	w, s, sink := benchOpen(b, partitions, options)
 	events := benchEvents(mutations)
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -102,8 +128,8 @@ func benchWriter(b *testing.B, mutations, partitions int, options string) {
 			b.Fatal(err)
 		}
 	}
-	for !w.(*Writer).drained() {
-		if err := w.(*Writer).wait(b.Context()); err != nil {
+	for !w.drained() {
+		if err := w.wait(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
