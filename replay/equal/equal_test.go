@@ -32,7 +32,8 @@ type node struct {
 	watermark atomic.Int64
 	rises     int64 // by how much the watermark goes on with each sum
 	slots     map[uint16]store.Sum
-	follows   atomic.Int32 // so many times it says that it doesn't lead
+	follows   atomic.Int32 // so many times Places says that it doesn't lead
+	strays    atomic.Int32 // so many times a sum says so
 	adopted   atomic.Pointer[replaypb.AdoptRequest]
 	confirmed atomic.Int32
 	sums      atomic.Int32
@@ -106,7 +107,7 @@ func (n *node) checksum(w http.ResponseWriter, r *http.Request) {
 	}
 	mark := n.watermark.Add(n.rises)
 	_ = json.NewEncoder(w).Encode(checksumReply{
-		Cluster: n.id, IsLeader: n.follows.Add(-1) < 0, LastEvent: event.Position{Term: 2, Index: 7}, Clock: 70, Now: int64(time.Hour),
+		Cluster: n.id, IsLeader: n.strays.Add(-1) < 0, LastEvent: event.Position{Term: 2, Index: 7}, Clock: 70, Now: int64(time.Hour),
 		Checksum: store.Checksum{Position: at, Wall: query("wall"), Watermark: max(mark, query("watermark")), Keys: 4, Slots: n.slots},
 	})
 }
@@ -114,13 +115,17 @@ func (n *node) checksum(w http.ResponseWriter, r *http.Request) {
 func TestCompare(t *testing.T) {
 	a, b := startNode(t, "dc-a"), startNode(t, "dc-b")
 	a.watermark.Store(100)
-	b.follows.Store(2) // an election
+	b.follows.Store(2) // elections
+	a.strays.Store(2)
 	r, err := Compare(t.Context(), a.dial(), b.dial(), "default", Options{AtA: At{0: {Term: 1, Index: 5}}})
 	if err != nil || !r.Equal() || r.Differing != nil {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if p := r.A.Partitions[0]; p.Position.Index != 5 || p.LastEvent.Index != 7 || p.By.Watermark != 100 || r.A.Keys != 4 || r.A.Cluster != "dc-a" {
 		t.Errorf("%+v", p)
+	}
+	if a.sums.Load() != 3 {
+		t.Errorf("%d sums were asked for, the first two of who didn't lead", a.sums.Load())
 	}
 	if p := r.B.Partitions[0]; p.By != r.A.Partitions[0].By || p.Position.Index != 8 {
 		t.Errorf("%+v", p)
