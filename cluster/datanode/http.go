@@ -38,6 +38,7 @@ func (n *Node) routes() http.Handler {
 	mux.HandleFunc("GET /syncer/runnings", n.runnings)
 	mux.HandleFunc("GET /syncer/normalinit", n.normalInit.tell)
 	mux.HandleFunc("POST /syncer/normalinit", n.doNormalInit)
+	mux.HandleFunc("POST /syncer/forget/{cluster}", n.forget)
 	mux.HandleFunc("POST /syncer/setindex/{cluster}", setIndex)
 	mux.Handle("GET /metrics", n.metrics())
 	return mux

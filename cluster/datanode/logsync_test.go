@@ -222,3 +222,38 @@ func TestNormalInitRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A cluster that is no more is forgotten in all partitions, and another one isn't.
+func TestForget(t *testing.T) {
+	c := startCluster(t, 2, 2, 1, 0)
+	for number := range uint32(2) {
+		n, _ := c.leading(number, nil)
+		f := c.far(n)
+		f.adopt(number)
+		f.cluster = "dc-c"
+		f.adopt(number)
+		if _, err := f.replay.Confirm(f.context(), &replaypb.ConfirmRequest{Namespace: "default", Partition: number, Peer: "dc-b"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got forgetReply
+	askJSON(t, c.nodes[1], "POST", "/syncer/forget/dc-b?namespace=default", 200, &got)
+	if got.Senders != 2 || got.Peers != 2 {
+		t.Errorf("%+v", got)
+	}
+	for number := range uint32(2) {
+		n, _ := c.leading(number, nil)
+		p, err := n.replica("default", number).Places()
+		if err != nil || len(p.Peers) != 0 || len(p.Senders) != 1 || p.Senders[0].ID.Cluster != "dc-c" {
+			t.Errorf("partition %d: %+v, %v", number, p, err)
+		}
+	}
+	askJSON(t, c.nodes[0], "POST", "/syncer/forget/dc-b?namespace=default", 200, &got)
+	if got.Senders+got.Peers != 0 {
+		t.Errorf("again: %+v", got)
+	}
+	var message struct{ Message string }
+	askJSON(t, c.nodes[0], "POST", "/syncer/forget/a%20b?namespace=default", 400, &message)
+	askJSON(t, c.nodes[0], "POST", "/syncer/forget/dc-b", 400, &message)
+	askJSON(t, c.nodes[0], "POST", "/syncer/forget/dc-b?namespace=none", 404, &message)
+}

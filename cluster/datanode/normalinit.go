@@ -127,12 +127,17 @@ func (n *Node) adopt(req *http.Request, want *initRequest) (_ *equal.Adopted, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	here, err := equal.Dial([]string{net.JoinHostPort(n.opts.Advertise, strconv.Itoa(port(n.opts.Listeners.GRPC)))})
+	here, err := n.dialSelf()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, here.Close()) }()
 	return equal.Adopt(req.Context(), source, here, want.namespace, equal.AdoptOptions{Force: want.force})
+}
+
+// dialSelf reaches this cluster as another one would.
+func (n *Node) dialSelf() (*equal.Cluster, error) {
+	return equal.Dial([]string{net.JoinHostPort(n.opts.Advertise, strconv.Itoa(port(n.opts.Listeners.GRPC)))})
 }
 
 // setIndex answers POST /syncer/setindex/<cluster>, which ZanKV has: a place that is set by hand would skip changes, or need what is gone.
