@@ -89,11 +89,11 @@ func (a *attempt) run(before *changefeed.Progress) error {
 	a.at = s.at
 	a.w.begin(&s, a.writer, before.Position)
 	if s.snapshot {
-		why := "the sink ends within a snapshot of the state: it is written anew"
 		if r.Decides {
-			why = "the sink has no place that the log can be gone on from: it gets the whole state, or what it lacks of it"
+			a.w.setFullSync()
+		} else {
+			a.w.setLost("the sink ends within a snapshot of the state: it is written anew")
 		}
-		a.w.setLost(why)
 		if err := a.snapshot(); err != nil {
 			return a.end(err)
 		}
@@ -206,12 +206,24 @@ func await(ctx context.Context, writer changefeed.Writer, ok func() bool) error 
 	return nil
 }
 
+// setFullSync says that the sink asked for the state, or the rest of it: nothing was lost.
+func (w *worker) setFullSync() {
+	w.mu.Lock()
+	w.mu.health.lost, w.mu.health.full = "the target needs the state, or the rest of it: a full sync carries it", true
+	w.mu.Unlock()
+	w.log.Info("a full sync of a changefeed's target has begun")
+	w.wake()
+}
+
 // setLost says what is being done about a lost place; "" that it has one again.
 func (w *worker) setLost(what string) {
 	w.mu.Lock()
-	changed := w.mu.health.lost != what
-	w.mu.health.lost = what
+	changed, full := w.mu.health.lost != what, w.mu.health.full
+	w.mu.health.lost, w.mu.health.full = what, false
 	w.mu.Unlock()
+	if full && what == "" {
+		w.log.Info("a full sync of a changefeed's target is done; the stream goes on")
+	}
 	if changed && what != "" {
 		w.log.Warn("a changefeed lost its place", "reason", what)
 	}

@@ -23,6 +23,8 @@ type Signs struct {
 	Registry error
 	// Lost says that its place in the log is lost and what is being done, Behind what the sink lost; "" otherwise.
 	Lost, Behind string
+	// FullSync says that Lost isn't that: the sink asked for the state.
+	FullSync bool
 	// Scheme is the sink's.
 	Scheme string
 	// BudgetUsed and BudgetTotal are of the process's byte budget, Bandwidth of the definition, in bytes and bytes a second.
@@ -81,6 +83,10 @@ func trying(s *Signs) *changefeed.Trouble {
 func lost(s *Signs) *changefeed.Trouble {
 	if s.Lost == "" {
 		return nil
+	}
+	if s.FullSync {
+		return &changefeed.Trouble{Stage: changefeed.StageSink, Code: changefeed.CodeNeedsSync, Reason: s.Lost,
+			Action: "nothing: the stream goes on when it is done; its owner's /logsync/stats says how far it is"}
 	}
 	return &changefeed.Trouble{
 		Stage: changefeed.StageCompaction, Code: changefeed.CodeLogCompacted, Reason: s.Lost,

@@ -61,6 +61,8 @@ func TestDiagnose(t *testing.T) {
 			stage: changefeed.StageSink, code: changefeed.CodeSinkSlow, reason: "80 %"},
 		{name: "broker quota", signs: Signs{Scheme: "kafka", Figures: behind(func(f *changefeed.Figures) { f.Throttled, f.WaitSink = 0.6, 0.9 })},
 			stage: changefeed.StageQuota, code: changefeed.CodeBrokerThrottled, reason: "60 %"},
+		{name: "full sync", signs: Signs{Lost: "the target needs the state", FullSync: true},
+			state: changefeed.Warning, stage: changefeed.StageSink, code: changefeed.CodeNeedsSync},
 		{name: "log compacted", signs: Signs{Lost: "the log no longer has what follows 2-9"},
 			state: changefeed.Warning, stage: changefeed.StageCompaction, code: changefeed.CodeLogCompacted, reason: "2-9"},
 		{name: "place at risk by bytes", signs: Signs{Scheme: "kafka", Figures: behind(func(f *changefeed.Figures) { f.LagBytes, f.HeadroomBytes, f.WaitSink = 200<<20, 40<<20, 0.9 })},

@@ -17,6 +17,8 @@ type health struct {
 	beyond *changefeed.Error
 	// lost says what is being done about a lost place in the log.
 	lost string
+	// full says that lost is a full sync, which the sink asked for.
+	full bool
 	// behind says what the sink lost: up to behindTo, found at behindAt.
 	behind   string
 	behindTo event.Position

@@ -126,7 +126,7 @@ func (w *worker) observe(now time.Time) *changefeed.Progress {
 	w.mu.Unlock()
 
 	signs := Signs{Changefeed: w.spec.ID, Scheme: schemeOf(w.spec.SinkURI), Bandwidth: w.spec.BandwidthBytes, BudgetUsed: w.o.Budget.Used(), BudgetTotal: w.o.Budget.Total(),
-		Failure: health.warned(now), Tries: health.tries, Lost: health.lost, Behind: health.behind, Registry: health.registry}
+		Failure: health.warned(now), Tries: health.tries, Lost: health.lost, FullSync: health.full, Behind: health.behind, Registry: health.registry}
 	signs.Trying, signs.TryingFor = w.trying(now)
 	w.measure(now, &l, &head, headAt, &signs)
 	p.Figures = signs.Figures
