@@ -9,6 +9,7 @@ import (
 	"github.com/zankv/zankv/cluster/partition"
 	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/serve"
+	"github.com/zankv/zankv/replay/writestats"
 )
 
 // logPlace is a place in a partition's log, as ZanKV shows it. Name is that of the partition here, Timestamp ns since 1970.
@@ -64,19 +65,13 @@ type logSent struct {
 	ETASeconds float64             `json:"eta_seconds"`
 }
 
-// writeStats is ZanKV's form of two histograms of 16 counters.
-type writeStats struct {
-	Sizes     [16]uint64 `json:"value_size_stats"`
-	Latencies [16]uint64 `json:"write_latency_stats"`
-}
-
 type logSyncReply struct {
-	Net       writeStats    `json:"sync_net_latency"`
-	All       writeStats    `json:"sync_all_latency"`
-	Synced    []logSynced   `json:"log_synced"`
-	Peers     []logPeer     `json:"log_confirmed"`
-	Consumers []logConsumer `json:"log_consumers"`
-	Sent      []logSent     `json:"log_sent"`
+	Net       writestats.Stats `json:"sync_net_latency"`
+	All       writestats.Stats `json:"sync_all_latency"`
+	Synced    []logSynced      `json:"log_synced"`
+	Peers     []logPeer        `json:"log_confirmed"`
+	Consumers []logConsumer    `json:"log_consumers"`
+	Sent      []logSent        `json:"log_sent"`
 }
 
 // logSync answers /logsync/stats?cluster=<id>&leader_only=true|false: what came from other clusters (log_synced), and what they have of what was
@@ -86,7 +81,7 @@ func (n *Node) logSync(w http.ResponseWriter, req *http.Request) {
 	m := n.replay.Metrics()
 	sizes := m.Sizes.Counts()
 	answer := logSyncReply{
-		Net: writeStats{Sizes: sizes, Latencies: m.Net.Counts()}, All: writeStats{Sizes: sizes, Latencies: m.All.Counts()},
+		Net: writestats.Stats{Sizes: sizes, Latencies: m.Net.Counts()}, All: writestats.Stats{Sizes: sizes, Latencies: m.All.Counts()},
 		Synced: []logSynced{}, Peers: []logPeer{}, Consumers: []logConsumer{}, Sent: n.logSent(),
 	}
 	active := n.activities()

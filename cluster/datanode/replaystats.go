@@ -14,6 +14,7 @@ import (
 	"github.com/zankv/zankv/conflict"
 	"github.com/zankv/zankv/replay/problem"
 	"github.com/zankv/zankv/replay/serve"
+	"github.com/zankv/zankv/replay/writestats"
 )
 
 // What is of a partition is exported by who leads it. sender is cluster/namespace-n, a partition of another cluster.
@@ -71,7 +72,7 @@ func (c collector) replay(out chan<- prometheus.Metric, gauge func(*prometheus.D
 }
 
 // latency is a histogram of ZanKV's buckets.
-func latency(d *prometheus.Desc, l *serve.Latency) prometheus.Metric {
+func latency(d *prometheus.Desc, l *writestats.Latency) prometheus.Metric {
 	counts := l.Counts()
 	buckets := make(map[float64]uint64, len(counts)-1)
 	sum := uint64(0)

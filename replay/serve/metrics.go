@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/zankv/zankv/replay/problem"
+	"github.com/zankv/zankv/replay/writestats"
 )
 
 // Metrics are counts since the server was made.
@@ -15,9 +16,9 @@ type Metrics struct {
 	Applied, Skipped, Conflicts atomic.Uint64
 	refusals                    [kinds]atomic.Uint64
 	// Net is how old changes were when they had come, All when they were here for good: by the sender's clock and this node's.
-	Net, All Latency
+	Net, All writestats.Latency
 	// Sizes are of ranges and chunks, unpacked.
-	Sizes Sizes
+	Sizes writestats.Sizes
 }
 
 // kinds are replaypb.Problem's.

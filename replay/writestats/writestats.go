@@ -1,4 +1,5 @@
-package serve
+// Package writestats counts times and sizes in the buckets of ZanKV's write statistics.
+package writestats
 
 import (
 	"math/bits"
@@ -57,3 +58,9 @@ func (s *Sizes) Observe(n uint64) {
 
 // Counts are the counters.
 func (s *Sizes) Counts() [16]uint64 { return s.load() }
+
+// Stats is ZanKV's form of the two.
+type Stats struct {
+	Sizes     [16]uint64 `json:"value_size_stats"`
+	Latencies [16]uint64 `json:"write_latency_stats"`
+}
