@@ -12,6 +12,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/metrics"
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/replay/writestats"
 )
 
 // Handler serves what the process knows of itself: /logsync/stats, /syncer/runnings, /stats, /metrics and /ping.
@@ -86,13 +87,16 @@ func (s *Syncer) logSync(cluster string) any {
 	if cluster == "" || cluster == s.sourceID {
 		for _, p := range s.Partitions() {
 			sent = append(sent, syncedOf(&p))
-			received = append(received, place(&p, p.Received, p.ReceivedTime))
+			if p.Target != nil {
+				received = append(received, place(&p, p.Target.Reached, p.Target.Time))
+			}
 		}
 	}
 	return map[string]any{
 		"source": s.sourceID, "target": s.targetID, "name": s.o.Name,
-		"sync_net_latency": s.sinks.received.stats(), "sync_all_latency": s.sinks.written.stats(),
-		"log_synced": sent, "log_received": received,
+		"sync_net_latency": writestats.Stats{Latencies: s.sinks.received.Counts()},
+		"sync_all_latency": writestats.Stats{Latencies: s.sinks.written.Counts()},
+		"log_synced":       sent, "log_received": received,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zankv/zankv/cdc/changefeed/metrics"
+	"github.com/zankv/zankv/replay/writestats"
 )
 
 // What is of the changefeeds has the names that data nodes give it.
@@ -55,8 +56,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		metrics.Running(out, &p.Running)
 		c.partition(&p, gauge, counter)
 	}
-	out <- c.s.sinks.received.metric("received")
-	out <- c.s.sinks.written.metric("written")
+	out <- histogram(&c.s.sinks.received, "received")
+	out <- histogram(&c.s.sinks.written, "written")
 }
 
 func (c collector) partition(p *Partition, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, uint64, ...string)) {
@@ -81,18 +82,15 @@ func (c collector) partition(p *Partition, gauge func(*prometheus.Desc, float64,
 	}
 }
 
-// metric is a latency as a histogram. Its sum isn't known: the middle of each bucket stands for what is in it.
-func (l *latency) metric(at string) prometheus.Metric {
-	buckets, count, sum := map[float64]uint64{}, uint64(0), 0.0
-	bound := 1.024e-3
-	for i := range l {
-		n := l[i].Load()
+// histogram shows a latency's buckets, by their upper bounds.
+func histogram(l *writestats.Latency, at string) prometheus.Metric {
+	counts := l.Counts()
+	buckets, count := map[float64]uint64{}, uint64(0)
+	for i, n := range counts {
 		count += n
-		sum += float64(n) * bound * 3 / 4
-		if i < len(l)-1 {
-			buckets[bound] = count
+		if i < len(counts)-1 {
+			buckets[(time.Millisecond << i).Seconds()] = count
 		}
-		bound = float64(uint64(2)<<i) / 1000
 	}
-	return prometheus.MustNewConstHistogram(latencyDesc, count, sum, buckets, at)
+	return prometheus.MustNewConstHistogram(latencyDesc, count, l.Total().Seconds(), buckets, at)
 }

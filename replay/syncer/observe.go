@@ -8,12 +8,13 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/replay"
+	"github.com/zankv/zankv/replay/writestats"
 )
 
 // sinks are those that this process has open, with what is seen of them.
 type sinks struct {
 	// received counts how old events are when they come, written how old when the target has them.
-	received, written latency
+	received, written writestats.Latency
 	// pending says that something was taken that the target doesn't have.
 	pending chan struct{}
 	mu      struct {
@@ -99,9 +100,8 @@ type writer struct {
 
 	mu struct {
 		sync.Mutex
-		received sample // the last event that came
-		samples  []sample
-		full     *FullSync
+		samples []sample
+		full    *FullSync
 	}
 }
 
@@ -143,12 +143,11 @@ func (w *writer) GoOn(base event.Position) event.Position {
 // Event is changefeed.Writer's.
 func (w *writer) Event(ctx context.Context, st *event.Stamp, ev *event.Event, names event.Names) error {
 	at := sample{st.Position, ev.Time}
-	w.sink.all.received.add(time.Since(time.Unix(0, at.time)))
+	w.sink.all.received.Observe(time.Since(time.Unix(0, at.time)))
 	if err := w.Writer.Event(ctx, st, ev, names); err != nil {
 		return err
 	}
 	w.mu.Lock()
-	w.mu.received = at
 	first := len(w.mu.samples) == 0
 	if len(w.mu.samples) < maxSamples {
 		w.mu.samples = append(w.mu.samples, at)
@@ -236,12 +235,6 @@ func (w *writer) fullSync(now time.Time) *FullSync {
 	return &f
 }
 
-func (w *writer) received() sample {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.mu.received
-}
-
 // measureEvery is how exactly it is known when the target has something.
 const measureEvery = 5 * time.Millisecond
 
@@ -275,7 +268,7 @@ func (s *sinks) settle(now time.Time) (more bool) {
 	return more
 }
 
-func (w *writer) settle(now time.Time, written *latency) bool {
+func (w *writer) settle(now time.Time, written *writestats.Latency) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.mu.samples) == 0 {
@@ -283,7 +276,7 @@ func (w *writer) settle(now time.Time, written *latency) bool {
 	}
 	reached, n := w.Durable().Position, 0
 	for n < len(w.mu.samples) && w.mu.samples[n].position.Compare(reached) <= 0 {
-		written.add(now.Sub(time.Unix(0, w.mu.samples[n].time)))
+		written.Observe(now.Sub(time.Unix(0, w.mu.samples[n].time)))
 		n++
 	}
 	w.mu.samples = append(w.mu.samples[:0], w.mu.samples[n:]...)

@@ -12,24 +12,8 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/replay/writestats"
 )
-
-// The buckets are the documented ones.
-func TestLatency(t *testing.T) {
-	for _, c := range []struct {
-		d      time.Duration
-		bucket int
-	}{
-		{-time.Second, 0}, {0, 0}, {1023 * time.Microsecond, 0}, {1024 * time.Microsecond, 1}, {1999 * time.Microsecond, 1}, {2 * time.Millisecond, 2},
-		{3999 * time.Microsecond, 2}, {4 * time.Millisecond, 3}, {16383 * time.Millisecond, 14}, {16384 * time.Millisecond, 15}, {time.Hour, 15},
-	} {
-		var l latency
-		l.add(c.d)
-		if s := l.stats(); s.Latencies[c.bucket] != 1 {
-			t.Errorf("%s is counted in %v, want bucket %d", c.d, s.Latencies, c.bucket)
-		}
-	}
-}
 
 // slow is a writer that has durably what it is told to.
 type slow struct {
@@ -78,18 +62,18 @@ func TestAges(t *testing.T) {
 		give(1, 0)
 		give(2, 100*time.Millisecond)
 		time.Sleep(500 * time.Millisecond)
-		if s := all.written.stats(); s.Latencies != [16]uint64{} {
-			t.Fatalf("written before it is: %v", s.Latencies)
+		if s := all.written.Counts(); s != [16]uint64{} {
+			t.Fatalf("written before it is: %v", s)
 		}
-		if s := all.received.stats(); s.Latencies[0] != 1 || s.Latencies[7] != 1 {
-			t.Fatalf("received: %v", s.Latencies)
+		if s := all.received.Counts(); s[0] != 1 || s[7] != 1 {
+			t.Fatalf("received: %v", s)
 		}
 		w.mu.Lock()
 		inner.durable.Position = event.Position{Term: 2, Index: 1}
 		w.mu.Unlock()
 		time.Sleep(100 * time.Millisecond)
-		if s := all.written.stats(); s.Latencies[9] != 1 {
-			t.Fatalf("after 500 ms: %v", s.Latencies)
+		if s := all.written.Counts(); s[9] != 1 {
+			t.Fatalf("after 500 ms: %v", s)
 		}
 		w.mu.Lock()
 		inner.durable.Position = event.Position{Term: 2, Index: 2}
@@ -100,8 +84,8 @@ func TestAges(t *testing.T) {
 		inner.durable.Position = event.Position{Term: 2, Index: 3}
 		w.mu.Unlock()
 		time.Sleep(100 * time.Millisecond)
-		if s := all.written.stats(); s.Latencies[9] != 1 || s.Latencies[10] != 1 || s.Latencies[0]+s.Latencies[2]+s.Latencies[3] != 1 {
-			t.Fatalf("in the end: %v", s.Latencies)
+		if s := all.written.Counts(); s[9] != 1 || s[10] != 1 || s[0]+s[2]+s[3] != 1 {
+			t.Fatalf("in the end: %v", s)
 		}
 		for i := range uint64(10 * maxSamples) {
 			give(4+i, 0)
@@ -164,10 +148,10 @@ func TestHTTP(t *testing.T) {
 	}
 	var logs struct {
 		Source, Target, Name string
-		Net                  *writeStats `json:"sync_net_latency"`
-		All                  *writeStats `json:"sync_all_latency"`
-		Synced               []synced    `json:"log_synced"`
-		Received             []logPlace  `json:"log_received"`
+		Net                  *writestats.Stats `json:"sync_net_latency"`
+		All                  *writestats.Stats `json:"sync_all_latency"`
+		Synced               []synced          `json:"log_synced"`
+		Received             []logPlace        `json:"log_received"`
 	}
 	if err := json.Unmarshal([]byte(ask("/logsync/stats")), &logs); err != nil {
 		t.Fatal(err)

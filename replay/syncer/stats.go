@@ -7,16 +7,12 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/changefeed/worker"
-	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/replay"
 )
 
 // Partition is one partition of the source that this process carries.
 type Partition struct {
 	worker.Running
-	// Received is the last event that came from the source, in this claim; ReceivedTime is its time, ns since 1970.
-	Received     event.Position
-	ReceivedTime int64
 	// FullSync is one under way, nil when there is none.
 	FullSync *FullSync
 	// Target is how the target's partitions stand; nil while that isn't known.
@@ -38,8 +34,7 @@ func (s *Syncer) Partitions() []Partition {
 			seen[one.id] = of
 		}
 		for _, w := range one.writers() {
-			r := w.received()
-			of[w.partition] = &Partition{Received: r.position, ReceivedTime: r.time, FullSync: w.fullSync(now)}
+			of[w.partition] = &Partition{FullSync: w.fullSync(now)}
 		}
 		for i := range stats.Partitions {
 			if p := of[stats.Partitions[i].Partition]; p != nil {
