@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type nodeCluster struct {
 	id    string
 	store *memmeta.Store
 	grpc  string
+	end   func() // ends the node, once
 	*redis.Client
 }
 
@@ -61,7 +63,7 @@ func newNodeCluster(t *testing.T, id string, partitions int) *nodeCluster {
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- node.Run(ctx) }()
-	t.Cleanup(func() {
+	c.end = sync.OnceFunc(func() {
 		stop()
 		if err := <-over; err != nil {
 			t.Errorf("node of %s: %v", id, err)
@@ -70,6 +72,7 @@ func newNodeCluster(t *testing.T, id string, partitions int) *nodeCluster {
 			t.Errorf("node of %s: close: %v", id, err)
 		}
 	})
+	t.Cleanup(c.end)
 	c.namespace("default", partitions)
 	c.Client = redis.NewClient(&redis.Options{Addr: l.Namespace["default"].Addr().String(), PoolSize: 4})
 	t.Cleanup(func() { _ = c.Client.Close() })

@@ -234,6 +234,28 @@ func TestSyncRefuses(t *testing.T) {
 	}
 }
 
+// A process ends in order and soon, and says what is the matter before that, though its target, or its source, is away.
+func TestSyncEndsAlone(t *testing.T) {
+	for _, gone := range []string{"target", "source"} {
+		a, b := newNodeCluster(t, "dc-a", 2), newNodeCluster(t, "dc-b", 2)
+		adopt(t, a, b)
+		p := startSync(t, a, b, "one")
+		a.owners("sync-default-to-dc-b", "taken", ownedBy("one", 2))
+		if gone == "source" {
+			a.end()
+			p.end()
+			continue
+		}
+		b.end()
+		a.write(0, 50)
+		until(t, "told", func() bool {
+			out := must(t, "changefeed query -c sync-default-to-dc-b --nodes "+a.grpc)
+			return strings.Contains(out, "target-unreachable")
+		})
+		p.end()
+	}
+}
+
 // The data nodes do it by themselves, for a changefeed that names another cluster; one that names its own is told so, and stops.
 func TestSyncByNodes(t *testing.T) {
 	a, b := newNodeCluster(t, "dc-a", 2), newNodeCluster(t, "dc-b", 3)
