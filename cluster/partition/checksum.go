@@ -74,7 +74,11 @@ func (w *watches) add(index uint64, one *watch) {
 	(*w)[index] = append((*w)[index], one)
 }
 
+// remove takes one out that may be there no more, or never was.
 func (w watches) remove(index uint64, one *watch) {
+	if len(w[index]) == 0 {
+		return // w may be nil
+	}
 	w[index] = slices.DeleteFunc(w[index], func(other *watch) bool { return other == one })
 	if len(w[index]) == 0 {
 		delete(w, index)

@@ -82,6 +82,12 @@ func TestChecksumGivenUp(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	m := c.leader()
 	c.do("set", "a", "1")
+	for range 100 { // at whatever moment, when nobody has waited before
+		ctx, cancel := context.WithCancel(t.Context())
+		s := m.sum(ctx, event.Position{})
+		cancel()
+		answered(t, "a checksum", s.done)
+	}
 	far := m.applied()
 	far.Index += 1000
 	ctx, cancel := context.WithCancel(t.Context())
@@ -98,12 +104,6 @@ func TestChecksumGivenUp(t *testing.T) {
 		}
 	}
 	m.watching(0)
-	for range 100 { // at whatever moment
-		ctx, cancel := context.WithCancel(t.Context())
-		s := m.sum(ctx, event.Position{})
-		cancel()
-		answered(t, "a checksum", s.done)
-	}
 }
 
 // Closing ends checksums, instead of failing or leaving the engine open because of them.
