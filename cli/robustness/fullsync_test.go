@@ -49,7 +49,7 @@ func TestFullSyncAfterPlaceLost(t *testing.T) {
 	if err := errors.Join(s.meanwhile(ctx), s.losePlace(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Carry(0, "--bandwidth", slowSync); err != nil {
+	if err := p.Carry(0, "--bandwidth", slowSync, "--redefine"); err != nil {
 		t.Fatal(err)
 	}
 	halfway, err := s.syncing(ctx)
@@ -57,7 +57,7 @@ func TestFullSyncAfterPlaceLost(t *testing.T) {
 		t.Fatalf("%v\n%s", err, p.Logs())
 	}
 	p.StopCarrying(0)
-	if err := p.Carry(0); err != nil {
+	if err := p.Carry(0, "--redefine"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.goesOn(ctx, halfway); err != nil {
