@@ -94,14 +94,15 @@ func (r *repairing) wait() ([]repairStep, error) {
 	return r.mu.steps, r.mu.err
 }
 
-// foldsUpTo folds what partitions of A hold up to the places that partitions of B have of them: what B should be.
-func (p *Pair) foldsUpTo(ctx context.Context, s Shared) ([]*event.Fold, error) {
+// foldsUpTo folds what partitions of A hold up to the places that partitions of B have of them: what B should be. Beyond is how many changes they hold
+// besides.
+func (p *Pair) foldsUpTo(ctx context.Context, s Shared) (folds []*event.Fold, beyond int, err error) {
 	a, b := p.Clusters[0], p.Clusters[1]
 	places, err := reachedPlaces(ctx, b, s, a.ClusterID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	folds := make([]*event.Fold, s.Partitions[1])
+	folds = make([]*event.Fold, s.Partitions[1])
 	for i := range folds {
 		folds[i] = new(event.Fold)
 	}
@@ -110,14 +111,16 @@ func (p *Pair) foldsUpTo(ctx context.Context, s Shared) ([]*event.Fold, error) {
 			to := int(slotOfKey(l.Mutation.Key)) * s.Partitions[1] / slots
 			if places[to][from].has(l) {
 				folds[to].Line(l)
+			} else {
+				beyond++
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return folds, nil
+	return folds, beyond, nil
 }
 
 // place is how far a partition of A is in one of B.

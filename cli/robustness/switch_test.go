@@ -190,10 +190,11 @@ func TestUnplannedSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.whole(t, ctx, 0)
-	folds, err := s.foldsUpTo(ctx, s.shared)
+	folds, beyond, err := s.foldsUpTo(ctx, s.shared)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("A's log holds %d changes beyond B's places", beyond)
 	if err := CompareFold(folds, content, now); err != nil {
 		t.Errorf("what B has isn't what A's log has up to B's places: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,6 +227,7 @@ var addresses = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 func (w *Workload) trouble(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	text, _, _ = strings.Cut(text, " : ERR handle command") // which differs by the key
 	w.mu.troubles[addresses.ReplaceAllString(text, "node")]++
 }
 

@@ -73,10 +73,8 @@ func (s *syncing) Check() error {
 	return binary(s.o.ZankvCDC, "build it with `make build`, or name it with --zankv-cdc")
 }
 
-func (s *syncing) Version(ctx context.Context) (string, error) {
-	out, err := runTool(ctx, s.o.ZankvCDC, "--version")
-	return strings.TrimSpace(out), err
-}
+// Version is the clusters': all are built together.
+func (s *syncing) Version(ctx context.Context) (string, error) { return s.from.Version(ctx) }
 
 // Start runs the syncer, when both clusters serve.
 func (s *syncing) Start(ctx context.Context) (err error) {
