@@ -3,6 +3,8 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -118,7 +120,11 @@ func (c *census) event(logged []byte) error {
 	if len(logged) == 0 || logged[0] != event.Format {
 		return nil // decoding it says so
 	}
-	return fields(logged[1:], func(number protowire.Number, data []byte, _ uint64) error {
+	for b := logged[1:]; len(b) > 0; {
+		number, size, n := skim(b)
+		if n < 0 {
+			return malformed("an event: %v", protowire.ParseError(n))
+		}
 		switch number {
 		case fieldClusters:
 			c.clusters++
@@ -126,29 +132,73 @@ func (c *census) event(logged []byte) error {
 			c.own++
 		case fieldMutations:
 			c.mutations++
-			return fields(data, func(number protowire.Number, _ []byte, _ uint64) error {
-				switch number {
-				case fieldElements:
-					c.elements++
-				case fieldOrigin:
-					c.origins++
-				}
-				return nil
-			})
+			if err := c.mutation(b[n-size : n]); err != nil {
+				return err
+			}
 		}
-		return nil
-	})
+		b = b[n:]
+	}
+	return nil
 }
+
+func (c *census) mutation(b []byte) error {
+	for len(b) > 0 {
+		number, _, n := skim(b)
+		if n < 0 {
+			return malformed("a mutation: %v", protowire.ParseError(n))
+		}
+		switch number {
+		case fieldElements:
+			c.elements++
+		case fieldOrigin:
+			c.origins++
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// skim passes over one field, of n bytes; the last size of them are the content, if it is length-delimited. n below 0 is protowire's error.
+func skim(b []byte) (number protowire.Number, size, n int) {
+	tag, n := uint64(b[0]), 1
+	if tag >= 0x80 {
+		if tag, n = protowire.ConsumeVarint(b); n < 0 {
+			return 0, 0, n
+		}
+	}
+	number = protowire.Number(min(tag>>3, math.MaxInt32)) // a larger one is no field's
+	if tag&7 != uint64(protowire.BytesType) {
+		m := protowire.ConsumeFieldValue(number, protowire.Type(tag&7), b[n:])
+		if m < 0 {
+			return 0, 0, m
+		}
+		return number, 0, n + m
+	}
+	length, m := protowire.ConsumeVarint(b[n:])
+	if m < 0 {
+		return 0, 0, m
+	}
+	if length > uint64(len(b)-n-m) {
+		return 0, 0, errTruncated
+	}
+	return number, int(length), n + m + int(length)
+}
+
+// errTruncated is protowire's number for bytes that end too early.
+var errTruncated = protowire.ConsumeFieldValue(1, protowire.BytesType, nil)
 
 // decoder decodes events whose versions are by the header's names.
 type decoder struct {
 	names event.Names
+	// free is room for the mutations that are to come: as many as were counted.
+	free []event.Mutation
 }
 
 // slices reads a Range.
 func (d *decoder) slices(b []byte, c *census) ([]partition.Slice, error) {
 	all := make([]partition.Slice, 0, c.slices)
 	events := make([]event.Event, c.slices)
+	d.free = make([]event.Mutation, 0, c.mutations)
 	err := fields(b, func(number protowire.Number, data []byte, _ uint64) error {
 		if number != fieldSlices {
 			return nil
@@ -223,13 +273,13 @@ func checkNumbers(s *partition.Slice) error {
 
 // rows reads a Chunk.
 func (d *decoder) rows(b []byte, c *census) ([]event.Mutation, error) {
-	rows := make([]event.Mutation, 0, c.mutations)
+	d.free = make([]event.Mutation, 0, c.mutations)
+	rows := d.free
 	err := fields(b, func(number protowire.Number, data []byte, _ uint64) error {
 		if number != fieldEvents {
 			return nil
 		}
-		// Decoded into its place: an event of its own for each, as its elements stay in use.
-		ev := event.Event{Mutations: rows[len(rows):]}
+		var ev event.Event // one of its own for each, as its elements stay in use
 		if err := d.event(data, &ev); err != nil {
 			return fmt.Errorf("after %d rows: %w", len(rows), err)
 		}
@@ -241,12 +291,16 @@ func (d *decoder) rows(b []byte, c *census) ([]event.Mutation, error) {
 
 // event decodes a logged event and sees that what it refers to is there. What is of the partition that it was read from alone is left out.
 func (d *decoder) event(logged []byte, ev *event.Event) error {
+	ev.Mutations = d.free
 	if err := event.Decode(logged, ev); errors.Is(err, event.ErrFormat) {
 		return problem.New(problem.Refused, "replay: %v: upgrade this cluster before the one that sends it", err)
 	} else if err != nil {
 		return problem.New(problem.Invalid, "replay: %v", err)
 	}
 	ev.Clusters, ev.Own = nil, nil
+	if n := len(ev.Mutations); n <= cap(d.free) {
+		d.free, ev.Mutations = ev.Mutations[n:n:cap(ev.Mutations)], slices.Clip(ev.Mutations)
+	}
 	for i := range ev.Mutations {
 		if err := d.mutation(&ev.Mutations[i]); err != nil {
 			return fmt.Errorf("mutation %d: %w", i, err)
