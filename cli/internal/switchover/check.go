@@ -29,6 +29,9 @@ func check(ctx context.Context, r *Run) (string, error) {
 	if err := r.roles(ctx); err != nil {
 		return "", err
 	}
+	if err := r.wayBack(ctx); err != nil {
+		return "", err
+	}
 	if r.state.begun(stepStop) != nil {
 		return "both clusters are well", nil
 	}

@@ -173,9 +173,32 @@ func startReverse(ctx context.Context, r *Run) (string, error) {
 			r.progress("waiting for a syncer of %s. On two machines, for a hot standby, run: %s", strings.Join(idle, ", "), r.syncCommand())
 		}
 		if err := wait(ctx, poll); err != nil {
-			return "", fmt.Errorf("no syncer runs for %s; run: %s (or leave it for later with --no-reverse): %w", strings.Join(idle, ", "), r.syncCommand(), err)
+			return "", fmt.Errorf("no syncer runs for %s: run %s, or leave it for later with --no-reverse: %w", strings.Join(idle, ", "), r.syncCommand(), err)
 		}
 	}
+}
+
+// wayBack tells beforehand that somebody will be waited for while clients can write to neither cluster.
+func (r *Run) wayBack(ctx context.Context) error {
+	if r.NoReverse {
+		return nil
+	}
+	client, err := admin.Dial(r.To.Nodes())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	all, err := r.feeds(ctx, client, r.From, r.state.From.Cluster)
+	if err != nil {
+		return err
+	}
+	for _, ns := range r.state.Namespaces {
+		if !slices.ContainsFunc(all, func(s admin.Status) bool { return s.Spec.Namespace == ns }) {
+			r.warn("no changefeed of %s leads back yet for namespace %s. While clients can write to neither cluster it is waited for; have this ready, or add --no-reverse: %s",
+				r.state.To.Cluster, ns, r.syncCommand())
+		}
+	}
+	return nil
 }
 
 func (r *Run) resume(ctx context.Context, client *admin.Client, all []admin.Status) error {

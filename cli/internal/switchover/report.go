@@ -190,7 +190,7 @@ When %[1]s is back:
 		}
 		fmt.Fprintf(b, "     zankv-cdc tail --nodes NODE-OF-%s:12382 --namespace %s --partition %d --from %s > %s-%d.jsonl\n", report.From, h.Namespace, h.Partition, from, h.Namespace, h.Partition)
 	}
-	fmt.Fprintf(b, `   The event at the position itself, which comes first, is in already; so may later ones be, where the places of a partition differ: the last column says
+	fmt.Fprintf(b, `   An event at the position itself, if there is one, is in already; so may later ones be, where the places of a partition differ: the last column says
    up to which event, and, if there is a number behind its point, how many of its mutations.
 3. Let the syncer from %[1]s to %[2]s bring those changes over: what was written in %[2]s since is decided against, and logged. Then pause it.
      zankv-cdc changefeed list --nodes NODE-OF-%[1]s:12382

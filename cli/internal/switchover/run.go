@@ -169,7 +169,7 @@ func (r *Run) unless(problem *failure.Failure) error {
 func (r *Run) stopped(err error) error {
 	f := failure.Of(err)
 	if errors.Is(err, context.DeadlineExceeded) && f.Code == failure.Error {
-		f.Code, f.Message = failure.Unavailable, f.Message+": --timeout has passed"
+		f.Code, f.Message = failure.Unavailable, strings.TrimSuffix(f.Message, context.DeadlineExceeded.Error())+"--timeout has passed"
 	}
 	if errors.Is(err, context.Canceled) {
 		f.Message = strings.TrimSuffix(f.Message, context.Canceled.Error()) + "it was interrupted"
