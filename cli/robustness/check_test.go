@@ -173,7 +173,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestChecksum(t *testing.T) {
-	status, body := http.StatusOK, "{\n \"checksum\": 1}"
+	status, body := http.StatusOK, "{\n \"checksum\": {\n \"Keys\": 1}, \"now\": 2}"
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/cluster/checksum/default-1" || r.URL.Query().Get("at") != "2-7" {
 			t.Errorf("asked for %s", r.URL)
@@ -185,7 +185,7 @@ func TestChecksum(t *testing.T) {
 	ask := func() (string, error) {
 		return Checksum(t.Context(), strings.TrimPrefix(s.URL, "http://"), "default-1", event.Position{Term: 2, Index: 7})
 	}
-	if sum, err := ask(); err != nil || sum != `{"checksum":1}` {
+	if sum, err := ask(); err != nil || sum != `{"Keys":1}` {
 		t.Fatalf("got %s, %v", sum, err)
 	}
 	body = "{}"
