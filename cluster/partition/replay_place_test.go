@@ -283,6 +283,29 @@ func TestSenders(t *testing.T) {
 	}
 }
 
+// TestNamespacesStayApart: two namespaces of one cluster don't come into one here, as the full sync of either would delete what the other brought.
+func TestNamespacesStayApart(t *testing.T) {
+	a, b := newSide(t, "dc-a", 1, 1), newSide(t, "dc-b", 1, 1)
+	a.replicates("dc-b")
+	a.do("set", "k", "v")
+	a.fullSync(b, seeded(t), 0)
+	other := store.SenderID{Cluster: "dc-a", Namespace: "other"}
+	r := b.parts[0].leader().replica
+	b.parts[0].unchanged("another namespace", func() {
+		_, err := r.OpenSender(t.Context(), other, 1, meta.HashCRC16)
+		refused(t, "opened", err, RefusedState)
+		_, err = r.AdoptSender(t.Context(), other, 1, meta.HashCRC16, event.Position{Term: 1, Index: 1}, 1)
+		refused(t, "adopted", err, RefusedState)
+	})
+	if _, err := r.OpenSender(t.Context(), store.SenderID{Cluster: "dc-c", Namespace: "other"}, 1, meta.HashCRC16); err != nil {
+		t.Errorf("another cluster's namespace of another name: %v", err)
+	}
+	must(t, r.ForgetSender(t.Context(), store.SenderID{Cluster: "dc-a", Namespace: "default"}))
+	if p, err := r.OpenSender(t.Context(), other, 1, meta.HashCRC16); err != nil || !p.NeedsSync {
+		t.Errorf("after the first was forgotten: %+v, %v", p, err)
+	}
+}
+
 // Peers confirm forward only, and each of them is registered once.
 func TestPeers(t *testing.T) {
 	a := newCluster(t, 3, named("dc-a", nil))

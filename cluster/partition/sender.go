@@ -56,7 +56,7 @@ func (r *Replica) OpenSender(ctx context.Context, id store.SenderID, partitions 
 		if known {
 			return at, fits(id, &at, partitions, hash)
 		}
-		return store.Sender{Partitions: partitions, Hash: hash}, nil
+		return store.Sender{Partitions: partitions, Hash: hash}, r.alone(id)
 	})
 }
 
@@ -71,6 +71,8 @@ func (r *Replica) AdoptSender(ctx context.Context, id store.SenderID, partitions
 			if err := fits(id, &at, partitions, hash); err != nil {
 				return at, err
 			}
+		} else if err := r.alone(id); err != nil {
+			return at, err
 		}
 		return store.Sender{Partitions: partitions, Hash: hash, Reached: reached, Time: time}, nil
 	})
@@ -157,6 +159,18 @@ func fits(id store.SenderID, at *store.Sender, partitions uint32, hash string) e
 	}
 	return refusal(RefusedState, at, "%s is known with %d partitions cut by %s, and comes with %d cut by %s: if its namespace was made anew, forget the sender first",
 		id, at.Partitions, at.Hash, partitions, hash)
+}
+
+// alone says whether no other namespace of the sender's cluster comes into this one. Nothing says of a key here which of the two it came of: the full sync of one
+// would take what the other brought for what it has deleted since.
+func (r *Replica) alone(id store.SenderID) error {
+	for _, held := range r.places {
+		if other := &held.id; other.Cluster == id.Cluster && other.Namespace != id.Namespace {
+			return refusal(RefusedState, nil, "namespace %s of cluster %s is carried here already: a full sync of %s would delete what came from there; carry it to a namespace of its own, or forget the senders of %s first",
+				other.Namespace, id.Cluster, id.Namespace, other.Namespace)
+		}
+	}
+	return nil
 }
 
 func (r *Replica) senderError(id store.SenderID, err error) error {
