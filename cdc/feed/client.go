@@ -43,7 +43,7 @@ type Item struct {
 	Names event.Names
 	// Bookmark is the position up to which everything came: the event's own, or that of a bookmark.
 	Bookmark event.Position
-	// ServerTime, of a bookmark, is the server's wall clock.
+	// ServerTime, of a bookmark, is the server's wall clock when it had applied nothing behind it, and knew a leader.
 	ServerTime time.Time
 }
 

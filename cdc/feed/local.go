@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed/feedpb"
@@ -17,7 +18,8 @@ type Local struct {
 	closed  bool    // c's reader is
 	want    event.Position
 	applied uint64
-	ahead   uint64 // reading can't begin before this index is applied
+	asOf    time.Time // when that was all there was; zero: that isn't known
+	ahead   uint64    // reading can't begin before this index is applied
 	item    Item
 }
 
@@ -69,6 +71,10 @@ func (l *Local) Next(ctx context.Context) (*Item, error) {
 
 // begin places the cursor. It leaves it nil, without an error, as long as the place isn't applied.
 func (l *Local) begin(ctx context.Context) error {
+	asOf := time.Now()
+	if !led(l.sub.src) {
+		asOf = time.Time{}
+	}
 	st, err := l.sub.src.State()
 	if err != nil {
 		return err
@@ -82,7 +88,7 @@ func (l *Local) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.c, l.want, l.applied = c, want, st.Applied.Index
+	l.c, l.want, l.applied, l.asOf = c, want, st.Applied.Index, asOf
 	return nil
 }
 
@@ -97,6 +103,9 @@ func (l *Local) Wait(ctx context.Context) error {
 	l.c.reader, l.closed = l.sub.src.NewLogReader(l.c.at.Index+1), false
 	if err == nil {
 		l.applied = index
+	}
+	if now := time.Now(); index <= max(l.applied, l.c.at.Index) && led(l.sub.src) {
+		l.asOf = now
 	}
 	return err
 }

@@ -1,14 +1,13 @@
 package feed
 
-import "time"
-
-// Bookmark says up to where everything was given: after a Next that gave nothing. It is nil as long as reading hasn't begun. It belongs to the reader
-// like an item of Next.
+// Bookmark says up to where everything was given: after a Next that gave nothing. It is nil as long as reading hasn't begun, or no leader was known since. It belongs to the reader
+// like an item of Next. Its time is when there was nothing behind it: reading up to there may have taken long, and a replica without a leader doesn't hear
+// of more.
 func (l *Local) Bookmark() *Item {
-	if l.c == nil {
+	if l.c == nil || l.asOf.IsZero() {
 		return nil
 	}
-	l.item = Item{Stamp: &l.c.stamp, Names: l.c.names, Bookmark: l.c.at, ServerTime: time.Now()}
+	l.item = Item{Stamp: &l.c.stamp, Names: l.c.names, Bookmark: l.c.at, ServerTime: l.asOf}
 	return &l.item
 }
 

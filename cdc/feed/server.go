@@ -35,6 +35,8 @@ type Options struct {
 	Patience time.Duration
 	// Bookmark is how often an idle stream reports how far it is; 0 means every second.
 	Bookmark time.Duration
+	// Leaderless is how long a replica that knows no leader keeps an idle stream, as others may be further; 0 means 5 s.
+	Leaderless time.Duration
 	// Linger is the least time between two batches of a stream that follows the end of the log, so that a busy partition isn't slowed down by
 	// many small ones; 0 means 20 ms. An event that comes after a pause goes out at once.
 	Linger time.Duration
@@ -72,6 +74,9 @@ func NewServer(dir Directory, opts Options) *Server {
 	}
 	if opts.Bookmark == 0 {
 		opts.Bookmark = time.Second
+	}
+	if opts.Leaderless == 0 {
+		opts.Leaderless = 5 * time.Second
 	}
 	if opts.Linger == 0 {
 		opts.Linger = 20 * time.Millisecond

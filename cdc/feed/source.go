@@ -42,6 +42,18 @@ type Source interface {
 	WaitApplied(ctx context.Context, above uint64) (uint64, error)
 }
 
+// LedSource is a Source that knows whether it hears of what is committed. One that isn't a LedSource is taken to.
+type LedSource interface {
+	// Led says whether the replica knows a leader, which it may be itself.
+	Led() bool
+}
+
+// led says whether what a replica has applied can be taken for all there is, but for what is on its way.
+func led(src Source) bool {
+	with, ok := src.(LedSource)
+	return !ok || with.Led()
+}
+
 // StateSource is a Source whose state can be read as a whole.
 type StateSource interface {
 	// OpenState reads the rows of the keys above afterKey, as they are now; with tombstones also those of what was deleted, and keys that have expired, as

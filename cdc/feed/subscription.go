@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed/feedpb"
@@ -24,12 +26,16 @@ type subscription struct {
 	count   uint32
 	sent    time.Time // when the last batch or bookmark went out
 	batch   time.Time // when the last batch went out
+	asOf    time.Time // when what is being copied was all there was; zero: that isn't known
+	led     time.Time // when a leader was known last, or the stream began
 	names   int       // how many cluster numbers the reader knows of
 }
 
 func (s *subscription) name() string { return fmt.Sprintf("%s-%d", s.req.Namespace, s.req.Partition) }
 
 func (s *subscription) serve(ctx context.Context) error {
+	s.led = time.Now()
+	s.current()
 	st, err := s.src.State()
 	if err != nil {
 		return err
@@ -52,6 +58,7 @@ func (s *subscription) serve(ctx context.Context) error {
 		if st.Applied.Index, err = s.wait(ctx, c); err != nil {
 			return err
 		}
+		s.current()
 	}
 }
 
@@ -99,13 +106,23 @@ func (s *subscription) copy(ctx context.Context, c *cursor, want event.Position,
 	return s.flush(c, c.stamp.Chain)
 }
 
+// current notes that there is nothing behind what was applied. A replica that knows no leader can't tell: others may have committed what it doesn't hear of.
+func (s *subscription) current() {
+	if now := time.Now(); led(s.src) {
+		s.asOf, s.led = now, now
+	}
+}
+
 // report sends what there is, a bookmark if there is nothing: on a long way without events too, the reader hears of its stream.
 func (s *subscription) report(c *cursor) error {
 	if s.count > 0 {
 		return s.flush(c, c.stamp.Chain)
 	}
+	if s.asOf.IsZero() {
+		return nil
+	}
 	s.sent = time.Now()
-	mark := &feedpb.Bookmark{Position: toPB(c.at), Time: s.sent.UnixNano()}
+	mark := &feedpb.Bookmark{Position: toPB(c.at), Time: s.asOf.UnixNano()}
 	return s.send(&feedpb.SubscribeResponse{Body: &feedpb.SubscribeResponse_Bookmark{Bookmark: mark}})
 }
 
@@ -191,6 +208,9 @@ func (s *subscription) wait(ctx context.Context, c *cursor) (uint64, error) {
 			return 0, ctx.Err()
 		case !errors.Is(err, context.DeadlineExceeded):
 			return 0, err
+		}
+		if s.current(); time.Since(s.led) > s.server.opts.Leaderless {
+			return 0, status.Errorf(codes.Unavailable, "feed %s: this replica has known no leader for %s: ask another one", s.name(), s.server.opts.Leaderless)
 		}
 		if err := s.report(c); err != nil {
 			return 0, err

@@ -81,6 +81,9 @@ type source struct {
 // ClusterID implements feed.Source.
 func (s source) ClusterID() string { return s.cluster }
 
+// Led implements feed.LedSource.
+func (s source) Led() bool { return s.Leadership().Leader != 0 }
+
 // State implements feed.Source.
 func (s source) State() (feed.State, error) {
 	state, ok := s.Replica.State()

@@ -707,7 +707,7 @@ func (x *Record) GetEvent() []byte {
 type Bookmark struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"` // the last entry applied, an event or not
-	Time          int64                  `protobuf:"fixed64,2,opt,name=time,proto3" json:"time,omitempty"`       // the server's wall clock then, ns since 1970: for information
+	Time          int64                  `protobuf:"fixed64,2,opt,name=time,proto3" json:"time,omitempty"`       // the server's wall clock when nothing behind it was applied, and a leader known; ns since 1970
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

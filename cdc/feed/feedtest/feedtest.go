@@ -118,6 +118,7 @@ type Replica struct {
 	// StateCalls, set before the replica serves, is after how many calls of Next a state is lost; 0: it never is.
 	StateCalls int
 	leads      func() bool // nil: it does
+	lone       atomic.Bool
 }
 
 // NewReplica is a replica of a history that no node serves.
@@ -133,6 +134,12 @@ func (r *Replica) Hold(index uint64) {
 	close(r.h.mu.changed)
 	r.h.mu.changed = make(chan struct{})
 }
+
+// Lone has the replica know no leader, or know one again.
+func (r *Replica) Lone(lone bool) { r.lone.Store(lone) }
+
+// Led implements feed.LedSource.
+func (r *Replica) Led() bool { return !r.lone.Load() }
 
 func (r *Replica) appliedLocked() uint64 {
 	if n := uint64(len(r.h.mu.entries)); r.hold == 0 || n < r.hold {
