@@ -86,6 +86,11 @@ func (a *attempt) run(before *changefeed.Progress) error {
 	if !r.Known && !s.rewind && s.began == "" && !s.durable.Position.IsZero() {
 		a.w.log.Warn("a changefeed's sink has nothing of a partition any more, though it had; it goes on after the checkpoint", "checkpoint", s.durable.Position.String())
 	}
+	if r.Decides && !r.After.IsZero() && !s.at.ChainKnown {
+		if err := a.w.sameHistory(a.read, before); err != nil {
+			return err
+		}
+	}
 	a.at = s.at
 	a.w.begin(&s, a.writer, before.Position)
 	if s.snapshot {

@@ -49,6 +49,31 @@ func (w *worker) settleBegin(ctx context.Context) error {
 	})
 }
 
+// sameHistory sees that the source's log is the one that the checkpoint is of. A sink that decides has a place without a chain: in the log of a namespace that
+// was made anew, once that is as long, it would be taken for one of that, and what comes before it for what the sink has.
+func (w *worker) sameHistory(ctx context.Context, before *changefeed.Progress) error {
+	if before.Forced || before.Position.IsZero() || before.Chain.IsZero() {
+		return nil
+	}
+	at := changefeed.Place{After: before.Position, Chain: before.Chain, ChainKnown: true}
+	stream, err := w.o.Source.Open(ctx, w.spec.Namespace, w.partition, at)
+	if err == nil {
+		defer stream.Close()
+		_, err = stream.Next(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	err = w.sourceError(err)
+	if errors.Is(err, errCompacted) {
+		return nil // whether the place is left reading finds out
+	}
+	if known, ok := errors.AsType[*changefeed.Error](err); ok && known.Code == changefeed.CodeHistory && known.Action == "" {
+		known.Action = "the source was restored, or its namespace made anew: have the target forget the sender, all its partitions, so that a full sync follows, then resume"
+	}
+	return ended(ctx, err)
+}
+
 // beginning is what lies before the first thing that the source gives.
 func (w *worker) beginning(ctx context.Context, from string) (changefeed.Reached, error) {
 	fail := func(err error) (changefeed.Reached, error) {

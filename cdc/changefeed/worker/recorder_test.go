@@ -27,6 +27,8 @@ type recorder struct {
 
 	// forgetful sinks can't say where they end.
 	forgetful bool
+	// decides has the sink decide where to go on, without a chain.
+	decides bool
 	// boastful sinks say of what they are given anew that they have it already.
 	boastful bool
 	delay    time.Duration
@@ -142,6 +144,9 @@ func (r *recorder) Open(ctx context.Context, t changefeed.Target) (changefeed.Wr
 	s.epoch = t.Epoch
 	w := &recordWriter{r: r, t: t, failed: make(chan struct{}), batches: make(chan []record), closed: make(chan struct{}), over: make(chan struct{})}
 	w.resume = s.resume()
+	if r.decides {
+		w.resume.Decides, w.resume.Chain, w.resume.ChainKnown = true, event.Chain{}, false
+	}
 	if r.forgetful {
 		w.resume = changefeed.Resume{}
 	}

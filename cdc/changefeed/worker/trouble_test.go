@@ -9,6 +9,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cdc/feed"
+	"github.com/zankv/zankv/cdc/feed/feedtest"
 )
 
 func TestSinkFailsAndComesBack(t *testing.T) {
@@ -250,6 +251,48 @@ func TestEventThatDoesNotJoin(t *testing.T) {
 		}
 		p.stop()
 	})
+}
+
+// TestPlaceOfAnotherHistory: a sink that decides has a place, and the source's log is another one by now, which is longer, of the same term.
+func TestPlaceOfAnotherHistory(t *testing.T) {
+	for what, anew := range map[string]bool{"the same log": false, "made anew": true} {
+		t.Run(what, func(t *testing.T) {
+			in(t, 1, func(w *world) {
+				w.create()
+				p := w.start("a")
+				w.source.logs[0].add(3)
+				after(7 * time.Second)
+				p.stop()
+				saved := w.progress(0).Position
+				w.source.logs[0].add(5)
+				stamps := w.source.logs[0].Stamps()
+				last := stamps[4]
+				if last.Position.Compare(saved) <= 0 {
+					t.Fatalf("the checkpoint is at %s", saved)
+				}
+				w.sink.set(func() { // the owner died before it saved what the sink has
+					s := w.sink.stream(0)
+					for _, st := range stamps[3:5] {
+						s.records = append(s.records, record{kind: "event", stamp: st, reached: changefeed.Reached{Position: st.Position, Chain: st.Chain}})
+					}
+					w.sink.decides = true
+				})
+				if anew {
+					h := feedtest.NewHistory()
+					h.Fill(last.Position.Term, 40)
+					w.source.set(func() { w.source.logs[0] = &partitionLog{History: h, replica: feedtest.NewReplica(h)} })
+				}
+				p = w.start("b")
+				after(7 * time.Second)
+				if !anew {
+					w.wantAll(0)
+				} else if w.wantState(0, changefeed.Failed, changefeed.CodeHistory); w.sink.count(0, "event") != 5 {
+					t.Fatalf("%d events in the sink, want the 5 of before", w.sink.count(0, "event"))
+				}
+				p.stop()
+			})
+		})
+	}
 }
 
 func TestBadDefinitions(t *testing.T) {
