@@ -41,11 +41,15 @@ func (d replayDirectory) Target(name string, number uint32) (serve.Target, strin
 		return nil, "", serve.ErrUnknown
 	}
 	leader := grpcAddress(view, d.n.leaderOf(name, int(number), &ns.Partitions[number]))
-	r := d.n.replica(name, number)
+	here := d.n.table.lookup(name)
+	if here == nil || int64(number) >= int64(len(here.replicas)) {
+		return nil, leader, nil
+	}
+	r := here.replicas[number].Load()
 	if r == nil {
 		return nil, leader, nil
 	}
-	return target{r}, leader, nil
+	return target{r, number, uint32(len(here.replicas)), here.meta.PartitionHash}, leader, nil
 }
 
 // Topology implements serve.Directory.
@@ -94,7 +98,11 @@ func nodePB(node *meta.NodeView) *replaypb.Node {
 }
 
 // target is a replica as the services of replay use it.
-type target struct{ *partition.Replica }
+type target struct {
+	*partition.Replica
+	number, of uint32 // partitions
+	hash       string
+}
 
 var _ serve.StateTarget = target{}
 
@@ -117,8 +125,31 @@ func (t target) Open(ctx context.Context, s serve.SenderCut) (serve.Place, error
 	return placeOf(t.OpenSender(ctx, s.ID, s.Partitions, s.Hash))
 }
 
+// owns says whether mutations are of this partition's keys. A sender that still goes by how a namespace of the name was cut before would bring keys to where
+// nobody looks for them.
+func (t target) owns(ms []event.Mutation) error {
+	for i := range ms {
+		if key := ms[i].Key; ms[i].Op != event.OpRange && t.partitionOf(key) != t.number {
+			return fmt.Errorf("%w: key %.64q is partition %d's, of %d by %s here: ask how the namespace is cut", serve.ErrMalformed, key, t.partitionOf(key), t.of, t.hash)
+		}
+	}
+	return nil
+}
+
+func (t target) partitionOf(key []byte) uint32 {
+	if t.hash == meta.HashMurmur3 {
+		return store.PartitionByMurmur3(key, t.of)
+	}
+	return store.PartitionBySlot(key, t.of)
+}
+
 // Replay implements serve.Target.
 func (t target) Replay(ctx context.Context, r *partition.Range) (partition.Replayed, error) {
+	for i := range r.Slices {
+		if err := t.owns(r.Slices[i].Event.Mutations); err != nil {
+			return partition.Replayed{}, err
+		}
+	}
 	done, err := t.Replica.Replay(ctx, r)
 	return done, malformed(err)
 }
@@ -138,6 +169,9 @@ func (t target) Begin(ctx context.Context, s serve.SenderCut, b *partition.Begin
 
 // ReplayChunk implements serve.StateTarget.
 func (t target) ReplayChunk(ctx context.Context, c *partition.Chunk) (partition.Replayed, error) {
+	if err := t.owns(c.Rows); err != nil {
+		return partition.Replayed{}, err
+	}
 	done, err := t.Replica.ReplayChunk(ctx, c)
 	return done, malformed(err)
 }

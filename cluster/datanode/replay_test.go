@@ -16,6 +16,7 @@ import (
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/meta"
 	"github.com/zankv/zankv/cluster/partition"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/problem"
 	"github.com/zankv/zankv/replay/replaypb"
 )
@@ -183,6 +184,47 @@ func TestReplay(t *testing.T) {
 	}
 	if got := ask(t, leader, "GET", "default:t:3"); got != "" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What is another partition's isn't taken, whichever way it comes.
+func TestReplayOfAnotherPartitionsKey(t *testing.T) {
+	c := startCluster(t, 1, 2, 1, 0)
+	leader, _ := c.leading(0, nil)
+	c.leading(1, nil)
+	f := c.far(leader)
+	mine, other := "t:1", "t:1"
+	for i := 2; store.PartitionBySlot([]byte(mine), 2) != 0 || store.PartitionBySlot([]byte(other), 2) != 1; i++ {
+		if key := fmt.Sprintf("t:%d", i); store.PartitionBySlot([]byte(key), 2) == 0 {
+			mine = key
+		} else {
+			other = key
+		}
+	}
+	f.adopt(0)
+	_, err := f.send(0, set(mine, "v", f.clock), set(other, "v", f.clock+1))
+	wantProblem(t, err, problem.Invalid)
+	f.index--
+	if done, err := f.send(0, set(mine, "v", f.clock)); err != nil || done.Applied != 1 {
+		t.Errorf("%v, %v", done, err)
+	}
+	if _, err := f.replay.Begin(f.context(), &replaypb.BeginRequest{Namespace: "default", Sender: f.sender(), Base: f.at(), Time: f.clock}); err != nil {
+		t.Fatal(err)
+	}
+	chunk := func(key string) error {
+		content, err := proto.Marshal(&replaypb.Chunk{Events: [][]byte{event.Append(nil, &event.Event{Time: f.clock, Term: 1, Mutations: []event.Mutation{set(key, "v", f.clock)}})}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.apply(&replaypb.Header{
+			Namespace: "default", Sender: f.sender(), Names: []string{"", f.cluster}, Size: uint64(len(content)), PlainSize: uint64(len(content)),
+			Covers: &replaypb.Header_Chunk{Chunk: &replaypb.ChunkHeader{Base: f.at(), End: true}},
+		}, content)
+		return err
+	}
+	wantProblem(t, chunk(other), problem.Invalid)
+	if err := chunk(mine); err != nil {
+		t.Error(err)
 	}
 }
 
