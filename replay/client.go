@@ -295,11 +295,13 @@ func (c *Client) call(ctx context.Context, namespace string, partition uint32, t
 }
 
 // Confirm tells a partition of this cluster what a peer has of it: see Replay.Confirm.
-func (c *Client) Confirm(ctx context.Context, namespace string, partition uint32, peer string, time int64) error {
-	return c.call(ctx, namespace, partition, nil, func(ctx context.Context, rc replaypb.ReplayClient) error {
-		_, err := rc.Confirm(ctx, &replaypb.ConfirmRequest{Namespace: namespace, Partition: partition, Peer: peer, Time: time})
+func (c *Client) Confirm(ctx context.Context, namespace string, partition uint32, peer string, time int64) (at Moment, err error) {
+	err = c.call(ctx, namespace, partition, nil, func(ctx context.Context, rc replaypb.ReplayClient) error {
+		r, err := rc.Confirm(ctx, &replaypb.ConfirmRequest{Namespace: namespace, Partition: partition, Peer: peer, Time: time})
+		at = Moment{Position: positionOf(r.GetApplied()), Time: r.GetTime()}
 		return err
 	})
+	return at, err
 }
 
 // Hash is how a namespace is cut: crc16 or murmur3.

@@ -13,14 +13,21 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/zankv/zankv/cdc/changefeed"
+	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/replay/replaypb"
 )
+
+// Moment is a place of a partition's log and its hybrid clock there (ns): what was made up to Time is at Position or before it, whoever leads afterwards.
+type Moment struct {
+	Position event.Position
+	Time     int64
+}
 
 // Confirmer is the source's side. A Client of the source is one.
 type Confirmer interface {
 	// Confirm tells a partition of the source what a peer, a cluster, has of it: what was made up to a time (ns, the partition's hybrid clock) is there. 0 is
-	// nothing yet: it makes the peer known and takes nothing back.
-	Confirm(ctx context.Context, namespace string, partition uint32, peer string, time int64) error
+	// nothing yet: it makes the peer known and takes nothing back. The Moment is one of the partition's log: the zero Moment says nothing.
+	Confirm(ctx context.Context, namespace string, partition uint32, peer string, time int64) (Moment, error)
 	// Hash is how a namespace of the source is cut: crc16 or murmur3.
 	Hash(ctx context.Context, namespace string) (string, error)
 }
@@ -135,7 +142,7 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	if err != nil {
 		return nil, s.unfit("%v", err)
 	}
-	if err := s.confirm.Confirm(ctx, t.Spec.Namespace, t.Partition, topo.Cluster, 0); err != nil {
+	if _, err := s.confirm.Confirm(ctx, t.Spec.Namespace, t.Partition, topo.Cluster, 0); err != nil {
 		return nil, unconfirmed(err, t, topo.Cluster)
 	}
 	source, err := s.confirm.Hash(ctx, t.Spec.Namespace)

@@ -67,7 +67,7 @@ func (w *Writer) moves(t *tending, now time.Time) {
 	if w.mu.events != t.events {
 		t.events, t.quiet = w.mu.events, now
 	}
-	all := now.Sub(t.told) >= w.sink.config.Idle
+	all := w.mu.clocked || now.Sub(t.told) >= w.sink.config.Idle
 	quiet := now.Sub(t.quiet) >= w.sink.pace.quiet
 	if !all && (t.settled == t.events || !quiet && now.Sub(t.moved) < w.interval && w.mu.bytes < moveBytes) {
 		return
@@ -75,7 +75,7 @@ func (w *Writer) moves(t *tending, now time.Time) {
 	if t.moved = now; all {
 		t.told = now
 	}
-	w.mu.bytes, t.settled = 0, t.events
+	w.mu.bytes, w.mu.clocked, t.settled = 0, false, t.events
 	for i := range w.mu.lanes {
 		l := &w.mu.lanes[i]
 		behind := l.place.Position.Compare(w.mu.last) < 0
@@ -88,7 +88,7 @@ func (w *Writer) moves(t *tending, now time.Time) {
 	}
 }
 
-// confirm tells the source up to which time all of the target has what was made there.
+// confirm tells the source up to which time all of the target has what was made there, and hears how far its clock is: of a partition at rest nothing else says so.
 func (w *Writer) confirm(t *tending) {
 	w.mu.Lock()
 	least := w.mu.lanes[0].time
@@ -99,13 +99,9 @@ func (w *Writer) confirm(t *tending) {
 		}
 		least = min(least, l.time)
 	}
-	known := w.mu.confirmed
 	w.mu.Unlock()
-	if least <= known {
-		return
-	}
 	ctx, cancel := context.WithTimeout(w.ctx, confirmWithin)
-	err := w.sink.confirm.Confirm(ctx, w.target.Spec.Namespace, w.target.Partition, w.peer, least)
+	at, err := w.sink.confirm.Confirm(ctx, w.target.Spec.Namespace, w.target.Partition, w.peer, least)
 	cancel()
 	if w.ctx.Err() != nil {
 		return
@@ -113,6 +109,10 @@ func (w *Writer) confirm(t *tending) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.confirmedLocked(t, least, err)
+	if err == nil {
+		w.mu.moment = at
+		w.momentLocked()
+	}
 }
 
 func (w *Writer) confirmedLocked(t *tending, least int64, err error) {

@@ -65,6 +65,7 @@ type source struct {
 	states    []map[string]*value // after each event
 	lost      int                 // how many events the log no longer has
 	confirmed []int64
+	moment    Moment // that Confirm answers with
 }
 
 // oneOf is keys of the partition.
@@ -131,11 +132,11 @@ func (s *source) write(r *rand.Rand, mutations int) {
 }
 
 // Confirm and Hash make it a Confirmer.
-func (s *source) Confirm(_ context.Context, namespace string, partition uint32, peer string, time int64) error {
+func (s *source) Confirm(_ context.Context, namespace string, partition uint32, peer string, time int64) (Moment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.confirmed = append(s.confirmed, time)
-	return nil
+	return s.moment, nil
 }
 
 func (s *source) Hash(context.Context, string) (string, error) { return "crc16", nil }

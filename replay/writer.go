@@ -60,9 +60,12 @@ type Writer struct {
 		// complete is the last key of a snapshot of which all rows came.
 		complete  []byte
 		confirmed int64
-		trying    int // lanes that repeat a call
-		err       error
-		closed    bool
+		// moment is the last that the source told, clocked that lanes are to be told of it.
+		moment  Moment
+		clocked bool
+		trying  int // lanes that repeat a call
+		err     error
+		closed  bool
 	}
 	progress chan struct{} // to the filler: a parcel is done
 	failed   chan struct{}
@@ -342,10 +345,14 @@ func (w *Writer) put(st *event.Stamp, ev *event.Event, names event.Names, big *l
 	w.mu.marks.add(mark{position: st.Position, chain: st.Chain, time: ev.Time})
 }
 
-// markMargin is by how much a bookmark's clock may be ahead of what the source still makes: it is another machine's.
-const markMargin = 10 * time.Second
+// momentLocked takes note of how far the source's clock is, once everything up to there came.
+func (w *Writer) momentLocked() {
+	if m := w.mu.moment; m.Time > w.mu.time && m.Position.Compare(w.mu.reached) <= 0 {
+		w.mu.time, w.mu.clocked = m.Time, true
+	}
+}
 
-// Heartbeat takes a report that everything up to position came.
+// Heartbeat takes a report that everything up to position came. At is the wall clock of a replica that may lag behind its leader: it says nothing of what comes.
 func (w *Writer) Heartbeat(_ context.Context, position event.Position, last *event.Stamp, at int64) error {
 	if err := w.usable(); err != nil {
 		return err
@@ -356,7 +363,7 @@ func (w *Writer) Heartbeat(_ context.Context, position event.Position, last *eve
 		return nil
 	}
 	w.mu.reached = position
-	w.mu.time = max(w.mu.time, at-int64(markMargin))
+	w.momentLocked()
 	w.mu.marks.add(mark{position: position, chain: last.Chain, time: at})
 	return nil
 }

@@ -187,9 +187,13 @@ func (t target) Forget(ctx context.Context, id store.SenderID) error {
 }
 
 // Confirm implements serve.Target.
-func (t target) Confirm(ctx context.Context, peer string, time int64) (event.Position, error) {
+func (t target) Confirm(ctx context.Context, peer string, time int64) (serve.Confirmed, error) {
 	since, err := t.ConfirmPeer(ctx, peer, time)
-	return since, malformed(err)
+	if err != nil {
+		return serve.Confirmed{}, malformed(err)
+	}
+	at, _ := t.State()
+	return serve.Confirmed{Since: since, Applied: at.Applied, Clock: at.Clock}, nil
 }
 
 // Places implements serve.Target.

@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cluster/command"
@@ -14,6 +15,10 @@ const maxPeers = 64
 
 // ConfirmPeer registers a cluster that takes this partition's changes, or notes up to which time (ns) it has what was made here: never less than before. From
 // the first peer on, which is a barrier, the partition keeps tombstones, and since is the entry from which on it does. Errors are Replay's.
+//
+// A call that tells nothing new writes an entry all the same if none was written for long: only entries move the partition's clock (State), and that
+// is what a peer of one at rest can be told that it has. A replica's own clock promises nothing: the next leader's may be behind, and what the leader wrote
+// may not have reached this replica.
 func (r *Replica) ConfirmPeer(ctx context.Context, cluster string, time int64) (since event.Position, err error) {
 	if cluster == "" || cluster == r.opts.Cluster {
 		return since, fmt.Errorf("partition %s: peer %q: %w: want another cluster's id", r.name, cluster, ErrMalformed)
@@ -25,10 +30,10 @@ func (r *Replica) ConfirmPeer(ctx context.Context, cluster string, time int64) (
 		switch registered = known && r.replicates; {
 		case err != nil:
 			r.fails(l, req, err)
-		case !registered || at.Confirmed >= time:
+		case !registered || at.Confirmed >= time && !r.atRest():
 			r.answerRead(l, req)
 		default:
-			r.confirmPeer(l, req, e.place, cluster, time)
+			r.confirmPeer(l, req, e.place, cluster, max(time, at.Confirmed))
 		}
 	}
 	if err = r.runErrand(ctx, e); err == nil && !registered {
@@ -41,6 +46,13 @@ func (r *Replica) ConfirmPeer(ctx context.Context, cluster string, time int64) (
 		return event.Position{}, fmt.Errorf("partition %s: peer %s: %w", r.name, cluster, err)
 	}
 	return since, nil
+}
+
+// restsAfter is how far the partition's clock stays behind before an entry is written for nothing but that.
+const restsAfter = 30 * time.Second
+
+func (r *Replica) atRest() bool {
+	return r.flights == 0 && r.opts.Clock().UnixNano()-r.store.State().Clock > int64(restsAfter)
 }
 
 // registerPeer makes a peer known; as that may be the first, it is a barrier.

@@ -347,3 +347,30 @@ func TestPeers(t *testing.T) {
 		refused(t, "one too many", err, RefusedState)
 	})
 }
+
+// Only entries move a partition's clock: one at rest gets an entry for it now and then, when a peer asks how far it is, whoever leads.
+func TestPeersOfOneAtRest(t *testing.T) {
+	var clock manual
+	a := newCluster(t, 3, named("dc-a", &clock))
+	a.do("set", "k", "v")
+	confirm := func(time int64) store.State {
+		t.Helper()
+		r := a.leader().replica
+		_, err := r.ConfirmPeer(t.Context(), "dc-b", time)
+		must(t, err)
+		st, _ := r.State()
+		return st
+	}
+	first := confirm(100)
+	a.unchanged("asked again", func() { confirm(0) })
+	clock.advance(restsAfter + time.Second)
+	if next := confirm(0); next.Clock < first.Clock+int64(restsAfter) {
+		t.Errorf("its clock is %d, and was %d", next.Clock, first.Clock)
+	}
+	places, err := a.leader().replica.Places()
+	must(t, err)
+	if places.Peers[0].Confirmed != 100 {
+		t.Errorf("%+v", places.Peers)
+	}
+	a.agreeOnRows()
+}

@@ -1698,8 +1698,11 @@ func (x *ConfirmRequest) GetRemove() bool {
 }
 
 type ConfirmResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Since         *Position              `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"` // where tombstones began to be kept
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Since *Position              `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"` // where tombstones began to be kept
+	// What the partition made up to time, its hybrid clock, is at or before this entry of its log, whoever leads it afterwards.
+	Applied       *Position `protobuf:"bytes,2,opt,name=applied,proto3" json:"applied,omitempty"`
+	Time          int64     `protobuf:"fixed64,3,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1739,6 +1742,20 @@ func (x *ConfirmResponse) GetSince() *Position {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *ConfirmResponse) GetApplied() *Position {
+	if x != nil {
+		return x.Applied
+	}
+	return nil
+}
+
+func (x *ConfirmResponse) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
 }
 
 type PlacesRequest struct {
@@ -2640,9 +2657,11 @@ const file_replay_proto_rawDesc = "" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04peer\x18\x03 \x01(\tR\x04peer\x12\x12\n" +
 	"\x04time\x18\x04 \x01(\x10R\x04time\x12\x16\n" +
-	"\x06remove\x18\x05 \x01(\bR\x06remove\"B\n" +
+	"\x06remove\x18\x05 \x01(\bR\x06remove\"\x8b\x01\n" +
 	"\x0fConfirmResponse\x12/\n" +
-	"\x05since\x18\x01 \x01(\v2\x19.zankv.replay.v1.PositionR\x05since\"K\n" +
+	"\x05since\x18\x01 \x01(\v2\x19.zankv.replay.v1.PositionR\x05since\x123\n" +
+	"\aapplied\x18\x02 \x01(\v2\x19.zankv.replay.v1.PositionR\aapplied\x12\x12\n" +
+	"\x04time\x18\x03 \x01(\x10R\x04time\"K\n" +
 	"\rPlacesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\"\xc6\x04\n" +
@@ -2815,44 +2834,45 @@ var file_replay_proto_depIdxs = []int32{
 	2,  // 21: zankv.replay.v1.AdoptRequest.position:type_name -> zankv.replay.v1.Position
 	4,  // 22: zankv.replay.v1.ForgetRequest.sender:type_name -> zankv.replay.v1.Sender
 	2,  // 23: zankv.replay.v1.ConfirmResponse.since:type_name -> zankv.replay.v1.Position
-	27, // 24: zankv.replay.v1.PlacesResponse.senders:type_name -> zankv.replay.v1.SenderPlace
-	28, // 25: zankv.replay.v1.PlacesResponse.peers:type_name -> zankv.replay.v1.Peer
-	38, // 26: zankv.replay.v1.PlacesResponse.outcomes:type_name -> zankv.replay.v1.PlacesResponse.OutcomesEntry
-	2,  // 27: zankv.replay.v1.PlacesResponse.applied:type_name -> zankv.replay.v1.Position
-	2,  // 28: zankv.replay.v1.PlacesResponse.last_event:type_name -> zankv.replay.v1.Position
-	4,  // 29: zankv.replay.v1.SenderPlace.sender:type_name -> zankv.replay.v1.Sender
-	3,  // 30: zankv.replay.v1.SenderPlace.reached:type_name -> zankv.replay.v1.Cursor
-	2,  // 31: zankv.replay.v1.SenderPlace.base:type_name -> zankv.replay.v1.Position
-	29, // 32: zankv.replay.v1.ListRequest.filter:type_name -> zankv.replay.v1.Filter
-	32, // 33: zankv.replay.v1.ListResponse.rows:type_name -> zankv.replay.v1.Row
-	29, // 34: zankv.replay.v1.PurgeRequest.filter:type_name -> zankv.replay.v1.Filter
-	1,  // 35: zankv.replay.v1.Problem.kind:type_name -> zankv.replay.v1.Problem.Kind
-	10, // 36: zankv.replay.v1.Problem.place:type_name -> zankv.replay.v1.OpenResponse
-	5,  // 37: zankv.replay.v1.Replay.Topology:input_type -> zankv.replay.v1.TopologyRequest
-	9,  // 38: zankv.replay.v1.Replay.Open:input_type -> zankv.replay.v1.OpenRequest
-	11, // 39: zankv.replay.v1.Replay.Apply:input_type -> zankv.replay.v1.ApplyRequest
-	19, // 40: zankv.replay.v1.Replay.Begin:input_type -> zankv.replay.v1.BeginRequest
-	20, // 41: zankv.replay.v1.Replay.Adopt:input_type -> zankv.replay.v1.AdoptRequest
-	21, // 42: zankv.replay.v1.Replay.Forget:input_type -> zankv.replay.v1.ForgetRequest
-	23, // 43: zankv.replay.v1.Replay.Confirm:input_type -> zankv.replay.v1.ConfirmRequest
-	25, // 44: zankv.replay.v1.Replay.Places:input_type -> zankv.replay.v1.PlacesRequest
-	30, // 45: zankv.replay.v1.Conflicts.List:input_type -> zankv.replay.v1.ListRequest
-	33, // 46: zankv.replay.v1.Conflicts.Purge:input_type -> zankv.replay.v1.PurgeRequest
-	6,  // 47: zankv.replay.v1.Replay.Topology:output_type -> zankv.replay.v1.TopologyResponse
-	10, // 48: zankv.replay.v1.Replay.Open:output_type -> zankv.replay.v1.OpenResponse
-	18, // 49: zankv.replay.v1.Replay.Apply:output_type -> zankv.replay.v1.ApplyResponse
-	10, // 50: zankv.replay.v1.Replay.Begin:output_type -> zankv.replay.v1.OpenResponse
-	10, // 51: zankv.replay.v1.Replay.Adopt:output_type -> zankv.replay.v1.OpenResponse
-	22, // 52: zankv.replay.v1.Replay.Forget:output_type -> zankv.replay.v1.ForgetResponse
-	24, // 53: zankv.replay.v1.Replay.Confirm:output_type -> zankv.replay.v1.ConfirmResponse
-	26, // 54: zankv.replay.v1.Replay.Places:output_type -> zankv.replay.v1.PlacesResponse
-	31, // 55: zankv.replay.v1.Conflicts.List:output_type -> zankv.replay.v1.ListResponse
-	34, // 56: zankv.replay.v1.Conflicts.Purge:output_type -> zankv.replay.v1.PurgeResponse
-	47, // [47:57] is the sub-list for method output_type
-	37, // [37:47] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	2,  // 24: zankv.replay.v1.ConfirmResponse.applied:type_name -> zankv.replay.v1.Position
+	27, // 25: zankv.replay.v1.PlacesResponse.senders:type_name -> zankv.replay.v1.SenderPlace
+	28, // 26: zankv.replay.v1.PlacesResponse.peers:type_name -> zankv.replay.v1.Peer
+	38, // 27: zankv.replay.v1.PlacesResponse.outcomes:type_name -> zankv.replay.v1.PlacesResponse.OutcomesEntry
+	2,  // 28: zankv.replay.v1.PlacesResponse.applied:type_name -> zankv.replay.v1.Position
+	2,  // 29: zankv.replay.v1.PlacesResponse.last_event:type_name -> zankv.replay.v1.Position
+	4,  // 30: zankv.replay.v1.SenderPlace.sender:type_name -> zankv.replay.v1.Sender
+	3,  // 31: zankv.replay.v1.SenderPlace.reached:type_name -> zankv.replay.v1.Cursor
+	2,  // 32: zankv.replay.v1.SenderPlace.base:type_name -> zankv.replay.v1.Position
+	29, // 33: zankv.replay.v1.ListRequest.filter:type_name -> zankv.replay.v1.Filter
+	32, // 34: zankv.replay.v1.ListResponse.rows:type_name -> zankv.replay.v1.Row
+	29, // 35: zankv.replay.v1.PurgeRequest.filter:type_name -> zankv.replay.v1.Filter
+	1,  // 36: zankv.replay.v1.Problem.kind:type_name -> zankv.replay.v1.Problem.Kind
+	10, // 37: zankv.replay.v1.Problem.place:type_name -> zankv.replay.v1.OpenResponse
+	5,  // 38: zankv.replay.v1.Replay.Topology:input_type -> zankv.replay.v1.TopologyRequest
+	9,  // 39: zankv.replay.v1.Replay.Open:input_type -> zankv.replay.v1.OpenRequest
+	11, // 40: zankv.replay.v1.Replay.Apply:input_type -> zankv.replay.v1.ApplyRequest
+	19, // 41: zankv.replay.v1.Replay.Begin:input_type -> zankv.replay.v1.BeginRequest
+	20, // 42: zankv.replay.v1.Replay.Adopt:input_type -> zankv.replay.v1.AdoptRequest
+	21, // 43: zankv.replay.v1.Replay.Forget:input_type -> zankv.replay.v1.ForgetRequest
+	23, // 44: zankv.replay.v1.Replay.Confirm:input_type -> zankv.replay.v1.ConfirmRequest
+	25, // 45: zankv.replay.v1.Replay.Places:input_type -> zankv.replay.v1.PlacesRequest
+	30, // 46: zankv.replay.v1.Conflicts.List:input_type -> zankv.replay.v1.ListRequest
+	33, // 47: zankv.replay.v1.Conflicts.Purge:input_type -> zankv.replay.v1.PurgeRequest
+	6,  // 48: zankv.replay.v1.Replay.Topology:output_type -> zankv.replay.v1.TopologyResponse
+	10, // 49: zankv.replay.v1.Replay.Open:output_type -> zankv.replay.v1.OpenResponse
+	18, // 50: zankv.replay.v1.Replay.Apply:output_type -> zankv.replay.v1.ApplyResponse
+	10, // 51: zankv.replay.v1.Replay.Begin:output_type -> zankv.replay.v1.OpenResponse
+	10, // 52: zankv.replay.v1.Replay.Adopt:output_type -> zankv.replay.v1.OpenResponse
+	22, // 53: zankv.replay.v1.Replay.Forget:output_type -> zankv.replay.v1.ForgetResponse
+	24, // 54: zankv.replay.v1.Replay.Confirm:output_type -> zankv.replay.v1.ConfirmResponse
+	26, // 55: zankv.replay.v1.Replay.Places:output_type -> zankv.replay.v1.PlacesResponse
+	31, // 56: zankv.replay.v1.Conflicts.List:output_type -> zankv.replay.v1.ListResponse
+	34, // 57: zankv.replay.v1.Conflicts.Purge:output_type -> zankv.replay.v1.PurgeResponse
+	48, // [48:58] is the sub-list for method output_type
+	38, // [38:48] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_replay_proto_init() }

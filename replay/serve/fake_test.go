@@ -97,9 +97,9 @@ func (t *target) Forget(_ context.Context, id store.SenderID) error {
 	return t.fail
 }
 
-func (t *target) Confirm(_ context.Context, peer string, time int64) (event.Position, error) {
+func (t *target) Confirm(_ context.Context, peer string, time int64) (Confirmed, error) {
 	t.peers[peer] = time
-	return event.Position{Term: 3, Index: 4}, t.fail
+	return Confirmed{Since: event.Position{Term: 3, Index: 4}, Applied: event.Position{Term: 5, Index: 6}, Clock: 7}, t.fail
 }
 
 func (t *target) RemovePeer(_ context.Context, peer string) error {

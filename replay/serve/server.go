@@ -236,11 +236,11 @@ func (s *Server) Confirm(ctx context.Context, req *replaypb.ConfirmRequest) (*re
 		err = t.RemovePeer(ctx, req.GetPeer())
 		return &replaypb.ConfirmResponse{}, s.answer(t.problem(err))
 	}
-	since, err := t.Target.Confirm(ctx, req.GetPeer(), req.GetTime())
+	done, err := t.Target.Confirm(ctx, req.GetPeer(), req.GetTime())
 	if err != nil {
 		return nil, s.answer(t.problem(err))
 	}
-	return &replaypb.ConfirmResponse{Since: positionPB(since)}, nil
+	return &replaypb.ConfirmResponse{Since: positionPB(done.Since), Applied: positionPB(done.Applied), Time: done.Clock}, nil
 }
 
 // Places implements the service.

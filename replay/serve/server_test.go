@@ -46,7 +46,7 @@ func TestPlace(t *testing.T) {
 func TestConfirmAndPlaces(t *testing.T) {
 	w := start(t, Options{})
 	since, err := w.replay.Confirm(w.context(), &replaypb.ConfirmRequest{Namespace: "default", Peer: "dc-c", Time: 8})
-	if err != nil || since.Since.Index != 4 || w.target.peers["dc-c"] != 8 {
+	if err != nil || since.Since.Index != 4 || since.Applied.Index != 6 || since.Time != 7 || w.target.peers["dc-c"] != 8 {
 		t.Errorf("%v, %v, %v", since, err, w.target.peers)
 	}
 	if _, err := w.replay.Confirm(w.context(), &replaypb.ConfirmRequest{Namespace: "default", Peer: "dc-c", Remove: true}); err != nil || len(w.target.peers) != 0 {

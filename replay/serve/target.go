@@ -36,7 +36,7 @@ type Target interface {
 	Replay(ctx context.Context, r *partition.Range) (partition.Replayed, error)
 	Adopt(ctx context.Context, s SenderCut, position event.Position, time int64) (Place, error)
 	Forget(ctx context.Context, id store.SenderID) error
-	Confirm(ctx context.Context, peer string, time int64) (since event.Position, err error)
+	Confirm(ctx context.Context, peer string, time int64) (Confirmed, error)
 	RemovePeer(ctx context.Context, peer string) error
 	Places() (Places, error)
 	// Conflicts is a page of the conflict log: rows after an id that pass, and where the next page begins; nil: there is none.
@@ -49,6 +49,13 @@ type StateTarget interface {
 	Target
 	Begin(ctx context.Context, s SenderCut, b *partition.Begin) (Place, error)
 	ReplayChunk(ctx context.Context, c *partition.Chunk) (partition.Replayed, error)
+}
+
+// Confirmed is what is said of a partition whose peer is known: since when it keeps tombstones, and an entry of its log at or before which is what was made
+// there up to Clock (ns), whoever leads afterwards.
+type Confirmed struct {
+	Since, Applied event.Position
+	Clock          int64
 }
 
 // SenderCut is a sender, and how its namespace is cut.
