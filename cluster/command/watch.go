@@ -20,6 +20,9 @@ type Watcher interface {
 	// WatchAbsent gives a number for a key that is absent. It is another one when the key was written in between, or when
 	// that isn't known.
 	WatchAbsent(key []byte) uint64
+	// WatchOlder gives a number for a key that is present. It is another one when an element of it was written in between by a change from elsewhere that is
+	// older than the key's version, which therefore didn't rise; it may be another one without that.
+	WatchOlder(key []byte) uint64
 }
 
 func runWatch(c *Context) error {
@@ -55,6 +58,7 @@ func (c *Context) WatchHolds(w *Watch) (bool, error) {
 //	17  8  count
 //	25 12  version: time, cluster
 //	37 12  version of the expiry
+//	49  8  Watcher's number of older writes
 //
 // All in little-endian. It never leaves the cluster's memory, and an old one isn't read but compared, so that it needs no version.
 func (c *Context) watchToken(dst, key []byte) ([]byte, error) {
@@ -78,7 +82,12 @@ func (c *Context) watchToken(dst, key []byte) ([]byte, error) {
 	dst = append(dst, byte(r.Type))
 	dst = binary.LittleEndian.AppendUint64(dst, r.Generation)
 	dst = binary.LittleEndian.AppendUint64(dst, r.Count)
-	return appendVersion(appendVersion(dst, r.Version), r.ExpiryVersion), nil
+	dst = appendVersion(appendVersion(dst, r.Version), r.ExpiryVersion)
+	number := uint64(0)
+	if watches {
+		number = w.WatchOlder(key)
+	}
+	return binary.LittleEndian.AppendUint64(dst, number), nil
 }
 
 func appendVersion(dst []byte, v event.Version) []byte {

@@ -98,6 +98,36 @@ func TestReplayRevivesNothing(t *testing.T) {
 	b.equal()
 }
 
+// EXEC fails when an element of a watched key was written by a change from elsewhere that is older than the key, whose version stays as it is.
+func TestWatchOfOlderElements(t *testing.T) {
+	var clock manual
+	b := newCluster(t, 1, named("dc-b", &clock))
+	s := b.sender("dc-a")
+	old := clock.now().UnixNano() - 1e9
+	field := func(made event.Version, value string) event.Mutation {
+		return event.Mutation{
+			Op: event.OpHSet, Type: event.TypeHash, Key: []byte("h"), Version: made, KeyVersion: made, Generation: 1, Count: 1,
+			Elements: []event.Element{{Sub: []byte("f"), Value: []byte(value)}},
+		}
+	}
+	s.sent(field(made(old), "1"))
+	b.do("hset", "h", "g", "1") // the key's version
+	m := b.leader()
+	for name, line := range map[string]string{"holds": "", "changed": "2"} {
+		req := exec("set n 1")
+		req.Watched = m.watch("h")
+		want := "*1\r\n+OK\r\n"
+		if line != "" {
+			later := field(made(old+5), line)
+			later.Elements[0].Prev = made(old)
+			s.sent(later)
+			expect(t, "field", b.do("hget", "h", "f"), "$1\r\n2\r\n")
+			want = "*-1\r\n"
+		}
+		expect(t, name, m.run(req), want)
+	}
+}
+
 // What was made here, what another sender brings, and expiries are left out.
 func TestReplayLeavesOut(t *testing.T) {
 	b := newCluster(t, 1, named("dc-b", nil))

@@ -179,6 +179,9 @@ func (p *replaying) emit(m *event.Mutation) {
 	e, _ := r.take(p.b, m)
 	e.Group, e.Origin = r.nextGroup-1, r.arena.copyOrigin(m.Origin)
 	r.view.ends.noteEmitted(e)
+	if e.Op.OnElements() && !e.Whole && e.KeyVersion != e.Version {
+		r.older.written(e.Key)
+	}
 }
 
 // record puts an outcome into the conflict log.

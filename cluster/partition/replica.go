@@ -163,6 +163,7 @@ type Replica struct {
 	wholeTx     wholeTx
 	part        command.Reply // of one command of a transaction
 	absent      absences
+	older       older
 	blocked     blocked
 	blockers    map[*command.Request]*lane // requests that may block and aren't answered
 	resumed     []*lane                    // that wait no more, to be run

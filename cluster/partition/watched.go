@@ -56,6 +56,29 @@ func (v *flightView) WatchTerm() uint64 { return v.r.term }
 // WatchAbsent implements command.Watcher.
 func (v *flightView) WatchAbsent(key []byte) uint64 { return v.r.absent.number(key) }
 
+// older counts writes from elsewhere that leave a key's version as it is, by a hash of the key: the version doesn't tell that an element has changed. Keys that
+// share a count make EXEC fail for nothing, which it may. It takes its memory when there is the first such write.
+type older []uint64
+
+const olderCounts = 1024
+
+func (o *older) written(key []byte) {
+	if *o == nil {
+		*o = make(older, olderCounts)
+	}
+	(*o)[hashKey(key)%olderCounts]++
+}
+
+func (o older) number(key []byte) uint64 {
+	if o == nil {
+		return 0
+	}
+	return o[hashKey(key)%olderCounts]
+}
+
+// WatchOlder implements command.Watcher.
+func (v *flightView) WatchOlder(key []byte) uint64 { return v.r.older.number(key) }
+
 // noteChanges does what hangs on the mutations that the open batch got from the n-th on: it wakes who waits for them, and
 // counts them for those who watch. If the batch comes to nothing, a watched key counts as written all the same.
 func (r *Replica) noteChanges(b *batch, n int) {
