@@ -124,8 +124,10 @@ func source(row *peers.Row) string {
 func showApplied(c *cli.Context, row *peers.Row, r *amend.Result, purged uint64) error {
 	if c.Bool("json") {
 		commands := [][]string{}
-		if r.Command != nil {
-			commands = append(commands, r.Command.Words())
+		for _, cmd := range []*amend.Command{r.Made, r.Command} {
+			if cmd != nil {
+				commands = append(commands, cmd.Words())
+			}
 		}
 		return feeds.JSONLine(c.App.Writer, map[string]any{"id": row.ID().String(), "commands": commands, "written": r.Written, "purged": purged})
 	}
@@ -134,13 +136,20 @@ func showApplied(c *cli.Context, row *peers.Row, r *amend.Result, purged uint64)
 	case r.Command == nil:
 		said = append(said, "nothing to write: that is what the key has")
 	case r.Written:
-		said = append(said, "wrote "+r.Command.String())
+		said = append(said, "wrote "+written(r))
 	default:
-		said = append(said, "would write "+r.Command.String())
+		said = append(said, "would write "+written(r))
 	}
 	if purged > 0 {
 		said = append(said, "the row is removed from the conflict log")
 	}
 	_, err := fmt.Fprintln(c.App.Writer, strings.Join(said, "\n"))
 	return err
+}
+
+func written(r *amend.Result) string {
+	if r.Made == nil {
+		return r.Command.String()
+	}
+	return fmt.Sprintf("%s and %s, in one transaction: a removal that the other cluster hears of", r.Made, r.Command)
 }

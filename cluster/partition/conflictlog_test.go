@@ -325,3 +325,30 @@ func TestReplayCounts(t *testing.T) {
 		t.Errorf("%v, want %v", p.Outcomes, want)
 	}
 }
+
+// A side that has no key settles what diverged by making and removing it in one transaction: the other cluster hears of the removal.
+func TestRemovalSettlesWhatDiverged(t *testing.T) {
+	var clock manual
+	a, b := newCluster(t, 1, named("dc-a", &clock)), newCluster(t, 1, named("dc-b", &clock))
+	there, back := a.flows(b), b.flows(a)
+	a.leader().doList("rpush l 1")
+	there.catchUp()
+	a.leader().doList("rpush l 2")
+	b.do("del", "l")
+	for range 2 {
+		there.catchUp()
+		back.catchUp()
+	}
+	expect(t, "diverged", a.do("exists", "l")+b.do("exists", "l"), ":1\r\n:0\r\n")
+	expect(t, "made and removed", b.leader().run(exec("set l x", "del l")), "*2\r\n+OK\r\n:1\r\n")
+	for range 2 {
+		there.catchUp()
+		back.catchUp()
+	}
+	expect(t, "settled", a.do("exists", "l")+b.do("exists", "l"), ":0\r\n:0\r\n")
+	for name, c := range map[string]*cluster{"a": a, "b": b} {
+		if _, diverged := c.leader().conflictRows(); len(diverged) > 0 {
+			t.Errorf("%s: %d diverged", name, len(diverged))
+		}
+	}
+}

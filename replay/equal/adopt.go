@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/replay/replaypb"
@@ -40,9 +39,6 @@ type AdoptedPlace struct {
 	Time      int64          `json:"time"` // ns
 }
 
-// maxDisagreement is by how much the clocks of a cluster's nodes are taken to differ at most, where no event says what time it is.
-const maxDisagreement = time.Minute
-
 // Adopt has a target go on from where a source is, because both hold the same: then no full sync is needed. ErrDiffer (wrapped): they don't, and it
 // wasn't forced; nothing was changed but that the source keeps tombstones for the target from then on. It can be repeated.
 func Adopt(ctx context.Context, source, target *Cluster, namespace string, o AdoptOptions) (*Adopted, error) {
@@ -77,10 +73,10 @@ func Adopt(ctx context.Context, source, target *Cluster, namespace string, o Ado
 	return done, nil
 }
 
-// placeOf is where a sum stands. Its time is one that every event after it is above: the clock that the partition had, or, if nothing was written for
-// long, the wall clock less what the clock of another leader might be behind.
+// placeOf is where a sum stands. Its time is one that every event after it is above, whoever leads then: the clock that the partition's log has there. No wall clock
+// says that. It isn't old either: confirm has a partition at rest write an entry.
 func placeOf(p *PartitionSum) AdoptedPlace {
-	return AdoptedPlace{Partition: p.Partition, Position: p.Position, Time: max(p.Clock, p.Now-maxDisagreement.Nanoseconds())}
+	return AdoptedPlace{Partition: p.Partition, Position: p.Position, Time: p.Clock}
 }
 
 // confirm tells all partitions of a source that a peer will take their changes: from here on they keep tombstones for it.

@@ -155,7 +155,7 @@ func TestAdopt(t *testing.T) {
 		t.Fatalf("%+v, %v, confirmed %d times", done, err, a.confirmed.Load())
 	}
 	got := b.adopted.Load()
-	if s := got.GetSender(); s.GetCluster() != "dc-a" || s.Partitions != 1 || s.Hash != "crc16" || got.Position.Index != 8 || got.Time != int64(time.Hour-time.Minute) {
+	if s := got.GetSender(); s.GetCluster() != "dc-a" || s.Partitions != 1 || s.Hash != "crc16" || got.Position.Index != 8 || got.Time != 70 {
 		t.Errorf("%v", got)
 	}
 	if _, err := Adopt(t.Context(), a.dial(), a.dial(), "default", AdoptOptions{}); err == nil || !strings.Contains(err.Error(), "one cluster") {

@@ -58,9 +58,9 @@ type Options struct {
 
 // Result is what was done, or would be.
 type Result struct {
-	// Command is what is written; nil: nothing had to be.
-	Command *Command
-	Written bool
+	// Command is what is written; nil: nothing had to be. Made is written before it, in the same transaction, if it isn't nil.
+	Made, Command *Command
+	Written       bool
 }
 
 // Apply settles a row. The row itself stays: who calls removes it. A failure.Refused says that the key isn't as the conflict left it, or that the content
@@ -73,11 +73,16 @@ func Apply(ctx context.Context, o Options) (*Result, error) {
 		if err != nil {
 			return err
 		}
-		result = &Result{Command: cmd}
+		result = &Result{Made: s.made, Command: cmd}
 		if cmd == nil || o.DryRun {
 			return nil
 		}
-		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Do(ctx, cmd.args()...).Err() })
+		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			if s.made != nil {
+				p.Do(ctx, s.made.args()...)
+			}
+			return p.Do(ctx, cmd.args()...).Err()
+		})
 		result.Written = err == nil
 		return err
 	}, string(o.Row.Key()))
@@ -110,6 +115,7 @@ type settling struct {
 	Options
 	tx   *redis.Tx
 	here reader
+	made *Command // Result.Made
 }
 
 // Whole says whether a row is settled by writing the whole key.
@@ -259,9 +265,23 @@ func (s *settling) planWhole(ctx context.Context) (*Command, error) {
 		return nil, fmt.Errorf("reading the whole key on side %s: %w", s.Side, err)
 	}
 	if payload == nil {
-		return commandOf("DEL", s.Row.Key()), nil
+		return s.removal(ctx)
 	}
 	return restore(s.Row.Key(), payload, expireAt), nil
+}
+
+// removal removes the whole key. Where it isn't there, DEL would be no change, and the other cluster would keep what it has: the key is made first, in the
+// same transaction, so that there is a removal to be replayed.
+func (s *settling) removal(ctx context.Context) (*Command, error) {
+	key := s.Row.Key()
+	there, err := s.here.Do(ctx, "EXISTS", key).Int64()
+	if err != nil {
+		return nil, fmt.Errorf("whether the key is there: %w", err)
+	}
+	if there == 0 {
+		s.made = commandOf("SET", key, "")
+	}
+	return commandOf("DEL", key), nil
 }
 
 // untouched refuses a key that was written since the last conflict, as far as the time of its last write, to the second, says so.

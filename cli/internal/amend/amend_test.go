@@ -273,6 +273,22 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// A side that has no key is a removal too, which the other cluster must hear of: DEL of a key that isn't there would be no change.
+func TestWholeAbsent(t *testing.T) {
+	do(t, here, "del n")
+	do(t, there, "del n")
+	do(t, there, "sadd n a")
+	r := apply(t, Options{Row: diverged("n", later()), Side: Here})
+	if r.Made == nil || r.Made.String() != `SET n ""` || said(r) != "DEL n" || do(t, here, "exists n") != "0" {
+		t.Errorf("%v, %s", r.Made, said(r))
+	}
+	do(t, here, "sadd n b")
+	do(t, there, "del n")
+	if r := apply(t, Options{Row: diverged("n", later()), Side: There, Other: fromThere}); r.Made != nil || said(r) != "DEL n" || do(t, here, "exists n") != "0" {
+		t.Errorf("%v, %s", r.Made, said(r))
+	}
+}
+
 // Who writes between the look and the write isn't overwritten.
 func TestMeanwhile(t *testing.T) {
 	do(t, here, "sadd v a")

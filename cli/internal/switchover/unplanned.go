@@ -96,8 +96,9 @@ func sourceOf(o Options, to string, sources map[string]bool) (string, error) {
 }
 
 const (
-	// quiet is how long nothing must have come from a cluster that is said to be dead: a syncer says every 10 seconds that it is there.
-	quiet = 12 * time.Second
+	// quiet is how long nothing must have come from a cluster that is said to be dead: a syncer says every 10 seconds that it is there, and up to
+	// a heartbeat later.
+	quiet = 20 * time.Second
 	// quietUnreachable is as much for one of which the nodes were asked and didn't answer.
 	quietUnreachable = 2 * time.Second
 	// longDead is for how long nothing has come from a cluster that needn't be watched.
