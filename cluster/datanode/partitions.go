@@ -17,6 +17,7 @@ import (
 	"github.com/zankv/zankv/cluster/multiraft"
 	"github.com/zankv/zankv/cluster/partition"
 	"github.com/zankv/zankv/cluster/resp"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/cluster/transport"
 )
 
@@ -139,6 +140,7 @@ func (n *Node) openReplica(ns *namespace, number int, p *meta.Placement) error {
 	id := meta.PartitionID{Namespace: ns.meta.Name, Number: number}
 	r, err := partition.Open(partition.Options{
 		Cluster: n.opts.ClusterID, Namespace: ns.meta.Name, Partition: uint32(number),
+		Cut:   store.Cut{Hash: ns.meta.PartitionHash, Partitions: uint32(len(ns.replicas))},
 		Group: ns.meta.GroupID(number), Replica: p.RaftIDs[n.id], Voters: voters, Preferred: p.Nodes[0] == n.id,
 		Dir: dir, OpenEngine: n.opts.OpenEngine, Cache: n.cache, Log: n.log, Node: n.raft, Logger: n.opts.Logger,
 		OnLeadership: func(l multiraft.Leadership) { n.noteLeadership(id, l) },

@@ -34,7 +34,7 @@ func (p *replaying) reached(n event.ClusterNumber) int64 {
 func (r *Replica) reachedOf(cluster string) int64 {
 	least := int64(math.MaxInt64)
 	for _, held := range r.places {
-		if held.id.Cluster == cluster {
+		if held.id.Cluster == cluster && r.shares(held.id, &held.at) {
 			least = min(least, held.at.Time)
 		}
 	}
@@ -48,7 +48,7 @@ func (r *Replica) sends(cluster string) bool {
 		return sends
 	}
 	for _, held := range r.places {
-		sends = sends || held.id.Cluster == cluster && !held.at.Reached.Position.IsZero()
+		sends = sends || held.id.Cluster == cluster && !held.at.Reached.Position.IsZero() && r.shares(held.id, &held.at)
 	}
 	if r.sending == nil {
 		r.sending = make(map[string]bool)

@@ -28,6 +28,8 @@ type Options struct {
 	Cluster   string
 	Namespace string
 	Partition uint32
+	// Cut is how the namespace is cut: which partitions of other clusters share keys with this one follows from it. While it isn't given, all may.
+	Cut       store.Cut
 	Group     uint64
 	Replica   uint64                      // this replica's raft id
 	Voters    map[uint64]transport.NodeID // the first members of the group, by raft id

@@ -152,6 +152,11 @@ func (r *Replica) checkSender(id store.SenderID, partitions uint32, hash string)
 	return nil
 }
 
+// shares says whether a sender can have keys that are here. One that can't holds nothing up: no writer moves its place.
+func (r *Replica) shares(id store.SenderID, at *store.Sender) bool {
+	return at.Cut().Shares(id.Partition, r.opts.Cut, r.opts.Partition)
+}
+
 // fits says whether a sender is the one that is known by its id.
 func fits(id store.SenderID, at *store.Sender, partitions uint32, hash string) error {
 	if at.Partitions == partitions && at.Hash == hash {

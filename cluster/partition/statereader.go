@@ -65,7 +65,7 @@ func (r *Replica) OpenState(afterKey []byte, full bool) (*StateReader, error) {
 		return nil, ErrClosed
 	}
 	snap := r.store.Snapshot()
-	s, err := openRows(snap, afterKey, full)
+	s, err := openRows(snap, r.opts.Cut, afterKey, full)
 	if err != nil {
 		snap.Close()
 		return nil, fmt.Errorf("partition %s: %w", r.name, err)
@@ -75,12 +75,12 @@ func (r *Replica) OpenState(afterKey []byte, full bool) (*StateReader, error) {
 	return s, nil
 }
 
-func openRows(snap *store.Snapshot, afterKey []byte, full bool) (*StateReader, error) {
+func openRows(snap *store.Snapshot, cut store.Cut, afterKey []byte, full bool) (*StateReader, error) {
 	open := snap.Rows
 	if full {
 		open = snap.FullRows
 	}
-	reach, err := snap.Horizons()
+	reach, err := snap.Horizons(cut)
 	if err != nil {
 		return nil, err
 	}

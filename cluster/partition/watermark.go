@@ -78,8 +78,8 @@ func (r *Replica) remembers(now time.Time) bool {
 	return st.Expiring > 0 || st.Watermark < s.until
 }
 
-// confirmedTime is up to when (ns) the watermark may rise: every peer has what was made here up to then, and what every sender made up to then is
-// here. Who is further behind than the time for which tombstones are kept needs a full sync.
+// confirmedTime is up to when (ns) the watermark may rise: every peer has what was made here up to then, and what every sender of keys that can be here made
+// up to then is here. Who is further behind than the time for which tombstones are kept needs a full sync.
 func (r *Replica) confirmedTime(now time.Time) (int64, error) {
 	oldest := now.Add(-r.opts.Replication.TombstoneTTL).UnixNano()
 	least, met := int64(math.MaxInt64), false
@@ -89,7 +89,7 @@ func (r *Replica) confirmedTime(now time.Time) (int64, error) {
 	}
 	err := r.store.Peers(func(_ string, p store.Peer) bool { return take(p.Confirmed) })
 	if err == nil {
-		err = r.store.Senders(func(_ store.SenderID, s store.Sender) bool { return take(s.Time) })
+		err = r.store.Senders(func(id store.SenderID, s store.Sender) bool { return !r.shares(id, &s) || take(s.Time) })
 	}
 	if !met {
 		least = now.Add(-watermarkAlone).UnixNano()

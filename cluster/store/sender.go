@@ -49,7 +49,7 @@ func (s SenderID) String() string {
 
 // Sender is how far a sender's changes are in this partition: the row of kind OwnSender whose id is SenderID.
 type Sender struct {
-	// Partitions and Hash are how the sender's namespace is cut: see PartitionBySlot and PartitionByMurmur3.
+	// Partitions and Hash are how the sender's namespace is cut: see Cut.
 	Partitions uint32
 	Hash       string
 	// Reached is how far everything is in, zero before the first full sync, or adoption, was done.
@@ -62,6 +62,9 @@ type Sender struct {
 	// a key in one, at or before its base, was in the rows. They are gone once Reached is past them.
 	Regions []Region
 }
+
+// Cut is how the sender's namespace is cut.
+func (s *Sender) Cut() Cut { return Cut{Hash: s.Hash, Partitions: s.Partitions} }
 
 // FullSync is a sender's state on its way here.
 type FullSync struct {

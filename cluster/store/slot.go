@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/twmb/murmur3"
 )
@@ -44,6 +45,82 @@ func PartitionOfSlot(slot uint16, partitions uint32) uint32 {
 // hash with seed 0 modulo the number of partitions, which is at least 1.
 func PartitionByMurmur3(key []byte, partitions uint32) uint32 {
 	return murmur3.Sum32(key) % partitions
+}
+
+// Cut is how a namespace is cut into partitions.
+type Cut struct {
+	Hash       string // crc16 or murmur3
+	Partitions uint32
+}
+
+// Numbers are numbers of partitions: First, and each the Step further, Count in all.
+type Numbers struct{ First, Step, Count uint32 }
+
+// At is the one of an index below Count.
+func (n Numbers) At(i uint32) uint32 { return n.First + i*n.Step }
+
+// Index is which one a number is; false if it isn't among them.
+func (n Numbers) Index(number uint32) (i uint32, ok bool) {
+	if number < n.First || n.Count == 0 {
+		return 0, false
+	}
+	i = (number - n.First) / n.Step
+	return i, i < n.Count && n.At(i) == number
+}
+
+// All are the numbers, in order.
+func (n Numbers) All() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for i := range n.Count {
+			if !yield(n.At(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Sharing is which partitions of another namespace, or of the same one in another cluster, can hold a key of this one's partition of a number: the others
+// never do. Partitions by slots share keys where their slots overlap; by murmur3, of P and Q partitions, where their numbers are the same modulo
+// the greatest common divisor of P and Q. Different hashes have nothing to do with each other: then, and where a cut isn't one that is known here, it is all.
+func (c Cut) Sharing(number uint32, other Cut) Numbers {
+	all := Numbers{First: 0, Step: 1, Count: other.Partitions}
+	if c.Hash != other.Hash || number >= c.Partitions || other.Partitions == 0 {
+		return all
+	}
+	switch {
+	case c.Hash == hashMurmur3:
+		step := gcd(c.Partitions, other.Partitions)
+		return Numbers{First: number % step, Step: step, Count: other.Partitions / step}
+	case c.Hash == hashCRC16 && c.Partitions <= Slots && other.Partitions <= Slots:
+		first := PartitionOfSlot(c.firstSlot(number), other.Partitions)
+		last := PartitionOfSlot(c.firstSlot(number+1)-1, other.Partitions)
+		return Numbers{First: first, Step: 1, Count: last - first + 1}
+	}
+	return all
+}
+
+// Shares says whether a partition of this cut and one of another can hold the same key.
+func (c Cut) Shares(number uint32, other Cut, with uint32) bool {
+	_, ok := c.Sharing(number, other).Index(with)
+	return ok
+}
+
+// The names that namespaces have for what they are cut by.
+const (
+	hashCRC16   = "crc16"
+	hashMurmur3 = "murmur3"
+)
+
+// firstSlot is the first slot of a partition by slots; that of the partition after the last one is Slots.
+func (c Cut) firstSlot(number uint32) uint16 {
+	return uint16((number*Slots + c.Partitions - 1) / c.Partitions)
+}
+
+func gcd(a, b uint32) uint32 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 func crc16(p []byte) uint16 {
