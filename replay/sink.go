@@ -14,6 +14,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -124,7 +125,7 @@ func suits(spec *changefeed.Spec) error {
 // Close ends the connections. Writers that are open fail.
 func (s *Sink) Close() error { return s.client.Close() }
 
-// Open asks every partition of the target where it stands. Nothing of an owner before can come in behind that: what doesn't begin at a partition's place is
+// Open asks where each partition of the target stands that can share keys with the source's. Nothing of an owner before can come in behind that: what doesn't begin at a partition's place is
 // refused there, or left out.
 func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer, error) {
 	if t.Budget == nil {
@@ -149,7 +150,8 @@ func (s *Sink) Open(ctx context.Context, t changefeed.Target) (changefeed.Writer
 	if err != nil {
 		return nil, unconfirmed(err, t, topo.Cluster)
 	}
-	w := newWriter(s, t, topo, hash, source)
+	cut := store.Cut{Hash: topo.Hash, Partitions: uint32(len(topo.Partitions))}
+	w := newWriter(s, t, topo.Cluster, splitter{hash: hash, lanes: store.Cut{Hash: source, Partitions: t.Partitions}.Sharing(t.Partition, cut)}, source)
 	if err := w.openLanes(ctx, told); err != nil {
 		w.share.Leave()
 		return nil, err

@@ -186,12 +186,9 @@ func (w *Writer) Rows(ctx context.Context, ev *event.Event, names event.Names) e
 	}
 	begin := w.counts.begin()
 	need := w.split.rows(ev, w.mu.lanes)
-	var big *large
-	if need > 0 {
-		var err error
-		if big, err = w.room(ctx, need); err != nil {
-			return err
-		}
+	big, err := w.hold(ctx, need)
+	if err != nil {
+		return err
 	}
 	w.putRows(ev, names, big)
 	w.snap.bytes += need

@@ -20,16 +20,18 @@ func hashOf(name string, partitions uint32) (func(key []byte) uint32, error) {
 	return nil, fmt.Errorf("it is cut by %q: this process knows crc16 and murmur3", name)
 }
 
-// splitter says which mutations of an event go where. It is the filler's.
+// splitter says which mutations of an event go to which lane. It is the filler's.
 type splitter struct {
-	hash func(key []byte) uint32
-	peer string // the target's cluster id
-	self event.ClusterNumber
+	hash  func(key []byte) uint32
+	lanes store.Numbers // the target's partitions that lanes lead to, in their order
+	peer  string        // the target's cluster id
+	self  event.ClusterNumber
 
-	touched []uint32 // the partitions that have a part of it
-	of      []uint32 // by mutation: the partition, or one of the following
-	all     bool     // something goes everywhere
-	// first and last are, by partition, numbers of mutations and one more, 0 for none; next leads by mutation from one to the next of the same partition.
+	touched []uint32        // the lanes that have a part of it
+	of      []uint32        // by mutation: the lane, or one of the following
+	all     bool            // something goes everywhere
+	stray   *event.Mutation // one whose key no lane is for: it is the event's
+	// first and last are, by lane, numbers of mutations and one more, 0 for none; next leads by mutation from one to the next of the same lane.
 	first, last []uint32
 	next        []uint32
 	picked      []event.Mutation
@@ -37,21 +39,21 @@ type splitter struct {
 	dropped     int
 }
 
-// What is no partition's number.
+// What is no lane.
 const (
 	nowhere    = 1<<32 - 1
 	everywhere = 1<<32 - 2
 )
 
 // begin forgets what was looked at before.
-func (s *splitter) begin(partitions int) {
+func (s *splitter) begin() {
 	for _, n := range s.touched {
 		s.first[n], s.last[n] = 0, 0
 	}
-	if len(s.first) != partitions {
-		s.first, s.last = make([]uint32, partitions), make([]uint32, partitions)
+	if s.first == nil {
+		s.first, s.last = make([]uint32, s.lanes.Count), make([]uint32, s.lanes.Count)
 	}
-	s.touched, s.of, s.next, s.dropped, s.all = s.touched[:0], s.of[:0], s.next[:0], 0, false
+	s.touched, s.of, s.next, s.dropped, s.all, s.stray = s.touched[:0], s.of[:0], s.next[:0], 0, false, nil
 }
 
 // add notes where the next mutation goes, and says about how many bytes it needs there.
@@ -76,8 +78,8 @@ func (s *splitter) add(m *event.Mutation, to uint32) (need int64) {
 }
 
 // take looks at an event, and says about how many bytes its parts need; 0: nothing of it goes anywhere.
-func (s *splitter) take(ev *event.Event, partitions int, names event.Names) (need int64) {
-	s.begin(partitions)
+func (s *splitter) take(ev *event.Event, names event.Names) (need int64) {
+	s.begin()
 	s.own(names)
 	for i := range ev.Mutations {
 		m := &ev.Mutations[i]
@@ -89,8 +91,8 @@ func (s *splitter) take(ev *event.Event, partitions int, names event.Names) (nee
 	}
 	if s.all {
 		s.touched = s.touched[:0]
-		for n := range partitions {
-			s.touched = append(s.touched, uint32(n))
+		for n := range s.lanes.Count {
+			s.touched = append(s.touched, n)
 		}
 	}
 	return need
@@ -117,7 +119,17 @@ func (s *splitter) place(m *event.Mutation) uint32 {
 	case m.Op == event.OpRange:
 		return everywhere
 	}
-	return s.hash(m.Key)
+	return s.lane(m)
+}
+
+// lane is that of a mutation's key.
+func (s *splitter) lane(m *event.Mutation) uint32 {
+	n, ok := s.lanes.Index(s.hash(m.Key))
+	if !ok {
+		s.stray = m
+		return nowhere
+	}
+	return n
 }
 
 // sizeOf is about what a mutation takes in the logged form.
@@ -130,7 +142,7 @@ func sizeOf(m *event.Mutation) int64 {
 	return int64(n)
 }
 
-// part is what of an event goes to a partition, and the numbers of these mutations; nil if those are all from 0 on. scratch is the event that is returned,
+// part is what of an event goes to a lane, and the numbers of these mutations; nil if those are all from 0 on. scratch is the event that is returned,
 // unless it is the whole one. Both are valid until the next call.
 func (s *splitter) part(n uint32, ev, scratch *event.Event) (numbers []uint32, part *event.Event) {
 	s.numbers = s.numbers[:0]
@@ -160,11 +172,11 @@ func (s *splitter) part(n uint32, ev, scratch *event.Event) (numbers []uint32, p
 
 // rows looks at rows of a snapshot, of which all go to the lane of their key that isn't behind it yet, and says about how many bytes they need.
 func (s *splitter) rows(ev *event.Event, lanes []lane) (need int64) {
-	s.begin(len(lanes))
+	s.begin()
 	for i := range ev.Mutations {
 		m := &ev.Mutations[i]
-		to := s.hash(m.Key)
-		if !lanes[to].wantsRow(m.Key) {
+		to := s.lane(m)
+		if to != nowhere && !lanes[to].wantsRow(m.Key) {
 			to = nowhere
 		}
 		need += s.add(m, to)

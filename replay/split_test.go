@@ -25,8 +25,8 @@ func TestSplit(t *testing.T) {
 		{Op: event.OpSet, Key: keys[1]}, {Op: event.OpSet, Key: keys[2], Origin: from(3)}, {Op: event.OpExpire, Key: keys[2]}, {Op: event.OpDel, Key: keys[3], Origin: from(2)},
 		{Op: event.OpSet, Key: keys[1]}, {Op: event.OpSet, Key: keys[0]},
 	}}
-	s := splitter{hash: hash, peer: "dst"}
-	if s.take(ev, partitions, names); !reflect.DeepEqual(s.touched, []uint32{1, 3, 0}) || s.dropped != 2 {
+	s := splitter{hash: hash, lanes: store.Numbers{Step: 1, Count: partitions}, peer: "dst"}
+	if s.take(ev, names); !reflect.DeepEqual(s.touched, []uint32{1, 3, 0}) || s.dropped != 2 {
 		t.Errorf("goes to %v, %d dropped", s.touched, s.dropped)
 	}
 	want := map[uint32][]uint32{0: {5}, 1: {0, 4}, 3: {3}}
@@ -43,7 +43,7 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	ev.Mutations = []event.Mutation{{Op: event.OpSet, Key: keys[1]}, {Op: event.OpRange}, {Op: event.OpSet, Key: keys[2]}}
-	if s.take(ev, partitions, names); len(s.touched) != partitions {
+	if s.take(ev, names); len(s.touched) != partitions {
 		t.Errorf("a range goes to %v", s.touched)
 	}
 	if numbers, part := s.part(1, ev, &scratch); numbers != nil || len(part.Mutations) != 2 {
@@ -53,7 +53,7 @@ func TestSplit(t *testing.T) {
 		t.Errorf("the last two: %v", numbers)
 	}
 	ev.Mutations = []event.Mutation{{Op: event.OpSet, Key: keys[1], Origin: from(2)}}
-	if s.take(ev, partitions, event.Names{"", "src", "dst"}); len(s.touched) != 0 {
+	if s.take(ev, event.Names{"", "src", "dst"}); len(s.touched) != 0 {
 		t.Error("numbers of another table were used")
 	}
 }
@@ -71,6 +71,26 @@ func TestHashOf(t *testing.T) {
 	for name, want := range map[string]uint32{"crc16": store.PartitionBySlot(key, 7), "murmur3": store.PartitionByMurmur3(key, 7)} {
 		if hash, err := hashOf(name, 7); err != nil || hash(key) != want {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Lanes lead to some of the target's partitions only: a key goes to its partition's, and one of another partition is told, not dropped.
+func TestSplitStray(t *testing.T) {
+	hash := func(key []byte) uint32 { return uint32(key[0]) }
+	s := splitter{hash: hash, lanes: store.Numbers{First: 3, Step: 2, Count: 3}, peer: "dst"}
+	ev := &event.Event{Mutations: []event.Mutation{{Op: event.OpSet, Key: []byte{7}}, {Op: event.OpSet, Key: []byte{3}}, {Op: event.OpExpire, Key: []byte{4}}}}
+	names := event.Names{"", "src", "dst"}
+	if s.take(ev, names); !reflect.DeepEqual(s.touched, []uint32{2, 0}) || s.stray != nil {
+		t.Errorf("goes to lanes %v, stray %v", s.touched, s.stray)
+	}
+	for _, key := range []byte{0, 2, 4, 6, 9} {
+		ev.Mutations[1].Key = []byte{key}
+		if s.take(ev, names); s.stray != &ev.Mutations[1] {
+			t.Errorf("of partition %d: stray %v", key, s.stray)
+		}
+		if s.rows(ev, make([]lane, 3)); s.stray == nil {
+			t.Errorf("a row of partition %d isn't stray", key)
 		}
 	}
 }

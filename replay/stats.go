@@ -79,8 +79,8 @@ func (w *Writer) stats(leaders []string) PartitionStats {
 		l := &w.mu.lanes[i]
 		p.Targets[i] = l.statsLocked()
 		p.Syncing = p.Syncing || p.Targets[i].Syncing
-		if i < len(leaders) {
-			p.Targets[i].Leader = leaders[i]
+		if int(l.n) < len(leaders) {
+			p.Targets[i].Leader = leaders[l.n]
 		}
 	}
 	return p

@@ -47,7 +47,7 @@ type Writer struct {
 
 	mu struct {
 		sync.Mutex
-		lanes []lane
+		lanes []lane // to the target partitions that can share keys with the source's, in their order
 		// reached is up to where everything came, time the source's clock there; last is the last event. events counts them, bytes what they have.
 		reached event.Position
 		time    int64
@@ -76,26 +76,27 @@ type Writer struct {
 
 var _ changefeed.StateWriter = (*Writer)(nil)
 
-func newWriter(s *Sink, t changefeed.Target, topo *replaypb.TopologyResponse, hash func([]byte) uint32, source string) *Writer {
+// newWriter makes one that has a lane for each of split's partitions of the target, a cluster; source is by what the source is cut.
+func newWriter(s *Sink, t changefeed.Target, cluster string, split splitter, source string) *Writer {
 	w := &Writer{
-		sink: s, target: t, peer: topo.Cluster, meter: t.Meter, progress: make(chan struct{}, 1), failed: make(chan struct{}),
+		sink: s, target: t, peer: cluster, split: split, meter: t.Meter, progress: make(chan struct{}, 1), failed: make(chan struct{}),
 		sender: &replaypb.Sender{Cluster: t.Cluster, Namespace: t.Spec.Namespace, Partition: t.Partition, Partitions: t.Partitions, Hash: source},
 		id:     store.SenderID{Cluster: t.Cluster, Namespace: t.Spec.Namespace, Partition: t.Partition},
 	}
 	w.rangeBytes = s.config.RangeBytes
 	w.limit.rate = t.Spec.BandwidthBytes
 	w.share = t.Budget.Join()
-	w.split = splitter{hash: hash, peer: topo.Cluster}
-	w.mu.lanes = make([]lane, len(topo.Partitions))
-	for n := range w.mu.lanes {
-		w.mu.lanes[n].w, w.mu.lanes[n].n = w, uint32(n)
+	w.split.peer = cluster
+	w.mu.lanes = make([]lane, split.lanes.Count)
+	for i := range w.mu.lanes {
+		w.mu.lanes[i].w, w.mu.lanes[i].n = w, split.lanes.At(uint32(i))
 	}
-	pairs := time.Duration(len(topo.Partitions)) * time.Duration(t.Partitions)
+	pairs := time.Duration(len(w.mu.lanes)) * time.Duration(t.Partitions) // about: those of other partitions are as many
 	w.interval = min(max(pairs*time.Second/movesPerSecond, s.pace.busy), s.config.Idle)
 	return w
 }
 
-// openLanes asks every target partition where the sender stands.
+// openLanes asks the target partitions where the sender stands.
 func (w *Writer) openLanes(ctx context.Context, told func(error)) error {
 	err := w.each(ctx, func(ctx context.Context, l *lane) error {
 		place, err := l.open(ctx, told)
@@ -215,7 +216,7 @@ func (w *Writer) failLocked(err error) error {
 	return w.mu.err
 }
 
-// Durable is the last event, or heartbeat, up to which all target partitions have everything.
+// Durable is the last event, or heartbeat, up to which the target has everything.
 func (w *Writer) Durable() changefeed.Reached {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -271,17 +272,28 @@ func (w *Writer) Event(ctx context.Context, st *event.Stamp, ev *event.Event, na
 		return err
 	}
 	begin := w.counts.begin()
-	need := w.split.take(ev, len(w.mu.lanes), names)
-	var big *large
-	if need > 0 {
-		var err error
-		if big, err = w.room(ctx, need); err != nil {
-			return err
-		}
+	need := w.split.take(ev, names)
+	big, err := w.hold(ctx, need)
+	if err != nil {
+		return err
 	}
 	w.put(st, ev, names, big, need)
 	w.counts.event(len(ev.Mutations), w.split.dropped, begin, w.meter)
 	return nil
+}
+
+// hold is room, if it is needed, for what the splitter has looked at. A key that belongs to none of the lanes would be lost.
+func (w *Writer) hold(ctx context.Context, need int64) (*large, error) {
+	if m := w.split.stray; m != nil {
+		return nil, w.fail(&changefeed.Error{Stage: changefeed.StageSink, Code: changefeed.CodeInternal, Final: true,
+			What: fmt.Sprintf("key %.128q of %s belongs in partition %d of %s, which shares no key with %s as both are cut: the source has it in the wrong partition",
+				m.Key, w.id, w.split.hash(m.Key), w.sink.where(), w.id),
+			Action: "compare the clusters (zankv-repair), and report it, with this text; nothing is lost, as the source keeps what comes after it"})
+	}
+	if need == 0 {
+		return nil, nil
+	}
+	return w.room(ctx, need)
 }
 
 func (w *Writer) usable() error {
