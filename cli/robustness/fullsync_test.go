@@ -134,8 +134,8 @@ func (s *away) losePlace(ctx context.Context) error {
 				return err
 			}
 			for to := range places {
-				if at := places[to][from].position.Index; first <= at+1 {
-					return fmt.Errorf("robustness: the log of partition %d begins at %d, the place is %d", from, first, at)
+				if at, has := places[to][from]; has && first <= at.position.Index+1 {
+					return fmt.Errorf("robustness: the log of partition %d begins at %d, the place is %d", from, first, at.position.Index)
 				}
 			}
 		}

@@ -134,9 +134,22 @@ func (p place) has(l *event.Line) bool {
 	return c < 0 || c == 0 && l.Seq < p.done
 }
 
-// reachedPlaces are by partition of B, then by partition of the sender.
+// sharing says, by partition of B, which partitions of A have a slot in common with it.
+func (s Shared) sharing() []map[int]bool {
+	all := make([]map[int]bool, s.Partitions[1])
+	for slot := range slots {
+		to := slot * s.Partitions[1] / slots
+		if all[to] == nil {
+			all[to] = map[int]bool{}
+		}
+		all[to][slot*s.Partitions[0]/slots] = true
+	}
+	return all
+}
+
+// reachedPlaces are by partition of B, then by partition of the sender: of those that share keys with it, and of no others.
 func reachedPlaces(ctx context.Context, b *processes.Cluster, s Shared, sender string) ([]map[int]place, error) {
-	all := make([]map[int]place, s.Partitions[1])
+	all, sharing := make([]map[int]place, s.Partitions[1]), s.sharing()
 	for to := range all {
 		places, err := leaderPlaces(ctx, b, s.Name, to)
 		if err != nil {
@@ -149,8 +162,10 @@ func reachedPlaces(ctx context.Context, b *processes.Cluster, s Shared, sender s
 				all[to][int(p.Sender.Partition)] = place{at, p.Reached.Done}
 			}
 		}
-		if len(all[to]) != s.Partitions[0] {
-			return nil, fmt.Errorf("robustness: partition %d of %s has places of %d partitions of %s, want %d", to, b.ClusterID, len(all[to]), sender, s.Partitions[0])
+		for from := range s.Partitions[0] {
+			if _, has := all[to][from]; has != sharing[to][from] {
+				return nil, fmt.Errorf("robustness: partition %d of %s has a place of partition %d of %s: %v, want %v", to, b.ClusterID, from, sender, has, sharing[to][from])
+			}
 		}
 	}
 	return all, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -27,7 +28,7 @@ type Adopted struct {
 	Differing int  `json:"differing_slots"`
 	// Slots are the first of these.
 	Slots []uint16 `json:"slots,omitempty"`
-	// Places are the source's partitions, each adopted by all partitions of the target.
+	// Places are the source's partitions, each adopted by those of the target's partitions that can share keys with it.
 	Places  []AdoptedPlace `json:"places"`
 	Targets int            `json:"target_partitions"`
 }
@@ -65,7 +66,7 @@ func Adopt(ctx context.Context, source, target *Cluster, namespace string, o Ado
 	}
 	for i := range r.A.Partitions {
 		place := placeOf(&r.A.Partitions[i])
-		if err := adopt(ctx, target, r.A, len(r.B.Partitions), &place); err != nil {
+		if err := adopt(ctx, target, r.A, r.B.Cut(), &place); err != nil {
 			return done, err
 		}
 		done.Places = append(done.Places, place)
@@ -98,17 +99,19 @@ func confirm(ctx context.Context, source *Cluster, namespace, peer string) error
 	})
 }
 
-// adopt gives a source's partition its place in all partitions of a target.
-func adopt(ctx context.Context, target *Cluster, source *Sums, partitions int, from *AdoptedPlace) error {
+// adopt gives a source's partition its place in the partitions of a target that can share keys with it.
+func adopt(ctx context.Context, target *Cluster, source *Sums, cut store.Cut, from *AdoptedPlace) error {
 	sender := &replaypb.Sender{
 		Cluster: source.Cluster, Namespace: source.Namespace, Partition: from.Partition, Partitions: uint32(len(source.Partitions)), Hash: source.Hash,
 	}
-	err := each(ctx, partitions, func(ctx context.Context, i int) error {
-		return target.atLeader(ctx, source.Namespace, uint32(i), func(ctx context.Context, client replaypb.ReplayClient, _ *place) error {
+	sharing := source.Cut().Sharing(from.Partition, cut)
+	err := each(ctx, int(sharing.Count), func(ctx context.Context, i int) error {
+		n := sharing.At(uint32(i))
+		return target.atLeader(ctx, source.Namespace, n, func(ctx context.Context, client replaypb.ReplayClient, _ *place) error {
 			asking, cancel := context.WithTimeout(ctx, callWithin)
 			defer cancel()
 			_, err := client.Adopt(asking, &replaypb.AdoptRequest{
-				Namespace: source.Namespace, Partition: uint32(i), Sender: sender,
+				Namespace: source.Namespace, Partition: n, Sender: sender,
 				Position: &replaypb.Position{Term: from.Position.Term, Index: from.Position.Index}, Time: from.Time,
 			})
 			return err

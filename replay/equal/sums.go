@@ -49,6 +49,9 @@ type Sums struct {
 	Slots map[uint16]store.Sum `json:"-"`
 }
 
+// Cut is how the namespace is cut.
+func (s *Sums) Cut() store.Cut { return store.Cut{Hash: s.Hash, Partitions: uint32(len(s.Partitions))} }
+
 // PartitionSum is one partition's, as its leader made it.
 type PartitionSum struct {
 	Partition uint32         `json:"partition"`

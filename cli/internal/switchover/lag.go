@@ -7,6 +7,8 @@ import (
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cli/internal/failure"
+	"github.com/zankv/zankv/cli/internal/peers"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -50,16 +52,25 @@ func (l *lag) add(m lag) {
 	l.missing = append(l.missing, m.missing...)
 }
 
-// lag compares what To has of each of From's partitions with where they end. It is an error when some of To's partitions have no place, or are in a full sync.
+// lag compares what To has of each of From's partitions with where they end. It is an error when a partition of To has no place of one that can share keys with
+// it, or is in a full sync.
 func (r *Run) lag(ctx context.Context, namespace string, ends []event.Position) (lag, error) {
 	places, err := r.To.Places(ctx, namespace)
 	if err != nil {
 		return lag{}, err
 	}
+	from, to, err := r.cuts(ctx, namespace)
+	if err != nil {
+		return lag{}, err
+	}
+	if int(from.Partitions) != len(ends) || int(to.Partitions) != len(places) {
+		return lag{}, fmt.Errorf("namespace %s was made anew while it was looked at", namespace)
+	}
 	all := lag{time: math.MaxInt64}
 	for n, end := range ends {
-		for target, p := range places {
-			s := placeOf(p, r.state.From.Cluster, namespace, uint32(n))
+		sharing := from.Sharing(uint32(n), to)
+		for target := range sharing.All() {
+			s := placeOf(places[target], r.state.From.Cluster, namespace, uint32(n))
 			if err := r.usable(s, namespace, n, target); err != nil {
 				return lag{}, err
 			}
@@ -68,15 +79,32 @@ func (r *Run) lag(ctx context.Context, namespace string, ends []event.Position) 
 				all.missing = append(all.missing, fmt.Sprintf("%s-%d in %s-%d: at %s, not %s", namespace, n, namespace, target, reached, end))
 			}
 		}
-		all.entries += furthest(places, r.state.From.Cluster, namespace, uint32(n), end)
+		all.entries += furthest(places, sharing, r.state.From.Cluster, namespace, uint32(n), end)
 	}
 	return all, nil
 }
 
-// furthest is how many entries the partition that is furthest behind lacks, of one sender.
-func furthest(places []*replaypb.PlacesResponse, cluster, namespace string, n uint32, end event.Position) (entries uint64) {
-	for _, p := range places {
-		if at := placeOf(p, cluster, namespace, n).GetReached(); behind(at, end) {
+// cuts are how a namespace is cut in both clusters.
+func (r *Run) cuts(ctx context.Context, namespace string) (from, to store.Cut, err error) {
+	if from, err = cutOf(ctx, r.From, namespace); err != nil {
+		return from, to, err
+	}
+	to, err = cutOf(ctx, r.To, namespace)
+	return from, to, err
+}
+
+func cutOf(ctx context.Context, c *peers.Cluster, namespace string) (store.Cut, error) {
+	top, err := c.Topology(ctx, namespace)
+	if err != nil {
+		return store.Cut{}, err
+	}
+	return store.Cut{Hash: top.Hash, Partitions: uint32(len(top.Partitions))}, nil
+}
+
+// furthest is how many entries the partition that is furthest behind lacks, of those that can share keys with one sender.
+func furthest(places []*replaypb.PlacesResponse, sharing store.Numbers, cluster, namespace string, n uint32, end event.Position) (entries uint64) {
+	for target := range sharing.All() {
+		if at := placeOf(places[target], cluster, namespace, n).GetReached(); behind(at, end) {
 			entries = max(entries, end.Index-min(end.Index, at.GetPosition().GetIndex()), 1)
 		}
 	}
@@ -99,7 +127,7 @@ func placeOf(p *replaypb.PlacesResponse, cluster, namespace string, n uint32) *r
 	return nil
 }
 
-func (r *Run) usable(s *replaypb.SenderPlace, namespace string, n, target int) error {
+func (r *Run) usable(s *replaypb.SenderPlace, namespace string, n int, target uint32) error {
 	switch {
 	case s == nil:
 		return failure.New(failure.Refused, fmt.Sprintf("start it, and wait until it has caught up: zankv-cdc sync --source %s --target %s --namespace %s", r.From, r.To, namespace),

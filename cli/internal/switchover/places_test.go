@@ -12,6 +12,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/event"
 	"github.com/zankv/zankv/cli/internal/peers"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -58,7 +59,7 @@ func TestFurthest(t *testing.T) {
 	}{
 		{0, event.Position{Term: 2, Index: 9}, 4}, {0, event.Position{Term: 2, Index: 5}, 0}, {1, event.Position{Term: 2, Index: 3}, 3}, {0, event.Position{Term: 3, Index: 10}, 5},
 	} {
-		if got := furthest(places, "dc-a", "default", c.partition, c.end); got != c.want {
+		if got := furthest(places, store.Numbers{Step: 1, Count: 2}, "dc-a", "default", c.partition, c.end); got != c.want {
 			t.Errorf("%d up to %s: %d, want %d", c.partition, c.end, got, c.want)
 		}
 	}
@@ -96,7 +97,7 @@ func TestReport(t *testing.T) {
 	syncing := place(1, cursor(0, 0, 0), 3e9)
 	syncing.Base, syncing.Through = at(2, 70), []byte("m")
 	report := &Report{Format: reportFormat, From: "dc-a", To: "dc-b", At: "2026-11-22T10:00:00Z", Until: "1970-01-01T00:00:03Z", Opened: map[string][]string{"default": {"5-6", "5-7"}}}
-	least := report.add("default", []*replaypb.PlacesResponse{
+	least := report.add("default", "crc16", []*replaypb.PlacesResponse{
 		{Senders: []*replaypb.SenderPlace{place(0, cursor(2, 41, all), 9e9), syncing}, LastEvent: at(3, 5), Applied: at(3, 6)},
 		{Senders: []*replaypb.SenderPlace{place(0, cursor(2, 40, 2), 8e9), {Sender: &replaypb.Sender{Cluster: "dc-c", Namespace: "default"}}}, LastEvent: at(4, 5), Applied: at(4, 5)},
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zankv/zankv/cdc/event"
 	tables "github.com/zankv/zankv/cli/internal/table"
+	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/replay/replaypb"
 )
 
@@ -39,7 +40,7 @@ const reportFormat = 1
 type Have struct {
 	Namespace string `json:"namespace"`
 	Partition uint32 `json:"partition"`
-	// From is the position up to which every partition of To has it: what comes after it in From's log may be missing.
+	// From is the position up to which all partitions of To that share keys with it have it: what comes after it in From's log may be missing.
 	From string `json:"from"`
 	Time string `json:"time"`
 	// Places are those of To's partitions.
@@ -75,20 +76,28 @@ func (r *Run) report(ctx context.Context) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		least = min(least, report.add(ns, places))
+		cut, err := cutOf(ctx, r.To, ns)
+		if err != nil {
+			return nil, err
+		}
+		least = min(least, report.add(ns, cut.Hash, places))
 	}
 	report.Until = tables.Time(least)
 	return report, nil
 }
 
-// add takes up a namespace, and says up to which time all of From is there.
-func (report *Report) add(namespace string, places []*replaypb.PlacesResponse) (least int64) {
+// add takes up a namespace, by whose hash To's is cut, and says up to which time all of From is there.
+func (report *Report) add(namespace, hash string, places []*replaypb.PlacesResponse) (least int64) {
 	have := map[uint32]*having{}
 	for n, p := range places {
 		report.Own = append(report.Own, Own{namespace, uint32(n), position(p.LastEvent).String(), position(p.Applied).String()})
 		for _, s := range p.Senders {
 			if s.Sender.GetCluster() != report.From || s.Sender.GetNamespace() != namespace {
 				continue
+			}
+			from := store.Cut{Hash: s.Sender.GetHash(), Partitions: s.Sender.GetPartitions()}
+			if !from.Shares(s.Sender.GetPartition(), store.Cut{Hash: hash, Partitions: uint32(len(places))}, uint32(n)) {
+				continue // nothing comes by it
 			}
 			h := have[s.Sender.GetPartition()]
 			if h == nil {

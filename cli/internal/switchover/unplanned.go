@@ -164,7 +164,7 @@ func (r *Run) still(ctx context.Context) error {
 	return nil
 }
 
-// standing is where each of From's partitions is in each of To's, and the latest time (ns) that one of them has come to.
+// standing is where From's partitions are in To's, and the latest time (ns) that one of them has come to.
 func (r *Run) standing(ctx context.Context) (all map[string]string, last int64, err error) {
 	all = map[string]string{}
 	for _, ns := range r.state.Namespaces {
