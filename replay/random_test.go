@@ -78,10 +78,10 @@ func TestAnythingHappens(t *testing.T) {
 			target := newTarget(t, 1+r.IntN(3), 1+r.IntN(6), []string{"crc16", "murmur3"}[r.IntN(2)])
 			f := &trouble{r: faults, rate: 6, left: 40, t: target}
 			target.fault = f.draw
-			count := uint32(1 + r.IntN(3))
+			count, cut := uint32(1+r.IntN(6)), []string{"crc16", "murmur3"}[r.IntN(2)]
 			var sources []*source
 			for n := range count {
-				s := newSource(n, count)
+				s := newSource(n, count).cutBy(t, cut)
 				for range 150 {
 					s.write(r, 1+r.IntN(5))
 				}

@@ -471,9 +471,12 @@ func (t *theTarget) chunk(r *room, p *place, h *replaypb.Header, c *replaypb.Chu
 		}
 	}
 	if c.End || bytes.Compare(c.Through, s.Through) > 0 {
+		mine, err := hashOf(p.id.Hash, p.id.Partitions)
+		if err != nil {
+			return nil, problem.New(problem.Invalid, "%v", err)
+		}
 		for key := range r.state {
-			mine := store.PartitionBySlot([]byte(key), p.id.Partitions) == p.id.Partition
-			if mine && key > string(s.Through) && (c.End || key <= string(c.Through)) && !p.seen[key] {
+			if mine([]byte(key)) == p.id.Partition && key > string(s.Through) && (c.End || key <= string(c.Through)) && !p.seen[key] {
 				delete(r.state, key)
 			}
 		}

@@ -60,6 +60,7 @@ type source struct {
 	count     uint32
 	names     event.Names
 	hash      func([]byte) uint32
+	hashName  string
 	events    []event.Event
 	stamps    []event.Stamp
 	states    []map[string]*value // after each event
@@ -139,10 +140,10 @@ func (s *source) Confirm(_ context.Context, namespace string, partition uint32, 
 	return s.moment, nil
 }
 
-func (s *source) Hash(context.Context, string) (string, error) { return "crc16", nil }
+func (s *source) Hash(context.Context, string) (string, error) { return s.hashName, nil }
 
 func newSource(number, count uint32) *source {
-	return &source{cluster: "src", number: number, count: count, names: event.Names{"", "src", "dst", "third"},
+	return &source{cluster: "src", number: number, count: count, names: event.Names{"", "src", "dst", "third"}, hashName: "crc16",
 		hash: func(key []byte) uint32 { return store.PartitionBySlot(key, count) }}
 }
 

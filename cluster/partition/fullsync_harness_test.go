@@ -28,7 +28,9 @@ func newSide(t *testing.T, id string, partitions, replicas int, more ...func(*Op
 	t.Helper()
 	s := &side{t: t, id: id}
 	for n := range partitions {
-		number := func(o *Options) { o.Partition = uint32(n) }
+		number := func(o *Options) {
+			o.Partition, o.Cut = uint32(n), store.Cut{Hash: meta.HashCRC16, Partitions: uint32(partitions)}
+		}
 		s.parts = append(s.parts, newCluster(t, replicas, named(id, nil, append([]func(*Options){number}, more...)...)))
 	}
 	return s
@@ -38,6 +40,10 @@ func newSide(t *testing.T, id string, partitions, replicas int, more ...func(*Op
 func (s *side) do(args ...string) string {
 	s.t.Helper()
 	return s.of([]byte(args[1])).do(args...)
+}
+
+func (s *side) cut() store.Cut {
+	return store.Cut{Hash: meta.HashCRC16, Partitions: uint32(len(s.parts))}
 }
 
 func (s *side) of(key []byte) *cluster {
@@ -157,10 +163,11 @@ func (s *syncing) sender() store.SenderID {
 func (s *syncing) run() bool {
 	s.t.Helper()
 	var after []byte
-	for q, c := range s.to.parts {
-		c.asLeader("the sender is open", func(r *Replica) error {
+	sharing := s.from.cut().Sharing(s.p, s.to.cut())
+	for q := range sharing.All() {
+		s.to.parts[q].asLeader("the sender is open", func(r *Replica) error {
 			p, err := r.OpenSender(s.t.Context(), s.sender(), uint32(len(s.from.parts)), meta.HashCRC16)
-			if through := syncOf(&p.Sender).Through; q == 0 || bytes.Compare(through, after) < 0 {
+			if through := syncOf(&p.Sender).Through; q == sharing.First || bytes.Compare(through, after) < 0 {
 				after = through
 			}
 			return err
@@ -176,8 +183,8 @@ func (s *syncing) run() bool {
 	}
 	rows, base := src.rows(after)
 	begin := &Begin{Sender: s.sender(), Base: base.Applied, Time: base.Clock, Horizons: horizons}
-	for q, c := range s.to.parts {
-		if !s.target(c, uint32(q), begin, rows, base.Clusters) {
+	for q := range sharing.All() {
+		if !s.target(s.to.parts[q], q, begin, rows, base.Clusters) {
 			return false
 		}
 	}

@@ -70,3 +70,24 @@ func TestFullSync(t *testing.T) {
 		})
 	}
 }
+
+// TestFullSyncBack: what the source made and the target has taken over is known there for what it is when the target's state comes back, though each
+// partition has places only of those that share keys with it.
+func TestFullSyncBack(t *testing.T) {
+	for _, shape := range [][2]int{{4, 4}, {4, 8}} {
+		t.Run(fmt.Sprint(shape[0], " to ", shape[1]), func(t *testing.T) {
+			t.Parallel()
+			draw := seeded(t)
+			a := newSide(t, "dc-a", shape[0], 1)
+			b := newSide(t, "dc-b", shape[1], 1)
+			a.replicates("dc-b")
+			a.fill(draw, 1000)
+			a.fullSync(b, draw, 0)
+			b.fill(draw, 1000)
+			if got := b.fullSync(a, draw, 0); got.Applied == 0 || got.Conflicts != 0 {
+				t.Errorf("%d applied, with %d conflicts, and each has only changed what it had from the other", got.Applied, got.Conflicts)
+			}
+			a.equals(b)
+		})
+	}
+}

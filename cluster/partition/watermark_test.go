@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zankv/zankv/cdc/event"
+	"github.com/zankv/zankv/cluster/meta"
 	"github.com/zankv/zankv/cluster/store"
 	"github.com/zankv/zankv/conflict"
 )
@@ -109,6 +110,30 @@ func TestWatermarkGoesWithTheSlowest(t *testing.T) {
 		t.Fatalf("%d with a peer that is too far behind, want %d", got, now()-int64(ttl))
 	}
 	c.equal()
+}
+
+// The place of a sender that can have no key of this partition holds nothing up; one that can does.
+func TestWatermarkPassesStrangers(t *testing.T) {
+	var clock manual
+	c := replicating(t, &clock, func(o *Options) { o.Cut, o.Partition = store.Cut{Hash: meta.HashCRC16, Partitions: 4}, 1 })
+	c.do("set", "k", "v")
+	base := clock.now().UnixNano()
+	from := func(n uint32, time int64) event.OwnChange {
+		return store.SenderChange(store.SenderID{Cluster: "dc-c", Namespace: "default", Partition: n}, &store.Sender{Partitions: 4, Hash: meta.HashCRC16, Time: time})
+	}
+	c.own(from(0, base-1800e9), from(1, base-600e9), from(2, base-1700e9))
+	if got := c.watermark(&clock, time.Minute); got != base-600e9 {
+		t.Errorf("%d, want that of the sender of the same slots, %d", got, base-600e9)
+	}
+	c.onLeader(func(r *Replica) error {
+		if err := r.readPlaces(); err != nil {
+			return err
+		}
+		if got := r.reachedOf("dc-c"); got != base-600e9 {
+			t.Errorf("the cluster is waited for at %d, want %d", got, base-600e9)
+		}
+		return nil
+	})
 }
 
 // What is written later is above the watermark, although a sender's clock is ahead; and a partition at rest writes no entries for it.

@@ -102,6 +102,9 @@ func TestSharingAll(t *testing.T) {
 		if got := c.one.Sharing(c.number, c.other); got != (Numbers{0, 1, c.other.Partitions}) {
 			t.Errorf("%d of %v with %v: %v", c.number, c.one, c.other, got)
 		}
+		if !c.one.Shares(c.number, c.other, 3) || !c.other.Shares(3, c.one, c.number) {
+			t.Errorf("%d of %v and 3 of %v share nothing", c.number, c.one, c.other)
+		}
 	}
 }
 

@@ -99,10 +99,10 @@ func (c Cut) Sharing(number uint32, other Cut) Numbers {
 	return all
 }
 
-// Shares says whether a partition of this cut and one of another can hold the same key.
+// Shares says whether a partition of this cut and one of another can hold the same key. One that isn't in the other cut may: then that isn't known.
 func (c Cut) Shares(number uint32, other Cut, with uint32) bool {
 	_, ok := c.Sharing(number, other).Index(with)
-	return ok
+	return ok || with >= other.Partitions
 }
 
 // The names that namespaces have for what they are cut by.
