@@ -27,6 +27,9 @@ type Config struct {
 	GiveUp time.Duration
 	// Silence is how long a followed stream may be without even a bookmark before another replica is tried; 0 means 15 s.
 	Silence time.Duration
+	// Linger is the least time between two batches of a followed stream, whole ms, if it is less than the server's own; 0 leaves it to the server (20 ms).
+	// Less costs both sides processor time while the partition is busy.
+	Linger time.Duration
 	// Dial are added to the gRPC options; without any, connections are not encrypted.
 	Dial []grpc.DialOption
 	// Logger is told of lost and changed replicas; nil is for nobody.

@@ -26,7 +26,7 @@ func (r *Reader) connect() error {
 
 // request asks for what follows the last thing that came.
 func (r *Reader) request() *feedpb.SubscribeRequest {
-	req := &feedpb.SubscribeRequest{Namespace: r.cfg.Namespace, Partition: r.cfg.Partition, Follow: r.cfg.Follow}
+	req := &feedpb.SubscribeRequest{Namespace: r.cfg.Namespace, Partition: r.cfg.Partition, Follow: r.cfg.Follow, LingerMs: uint32(r.cfg.Linger.Milliseconds())}
 	from := r.cfg.From
 	if r.begun {
 		from = After(r.reached, r.last.Chain)

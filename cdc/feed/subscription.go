@@ -218,11 +218,19 @@ func (s *subscription) wait(ctx context.Context, c *cursor) (uint64, error) {
 	}
 }
 
-func (s *subscription) lingering() bool { return time.Since(s.batch) < s.server.opts.Linger }
+func (s *subscription) lingering() bool { return time.Since(s.batch) < s.gathering() }
+
+// gathering is the least time between two batches.
+func (s *subscription) gathering() time.Duration {
+	if s.req.LingerMs == 0 {
+		return s.server.opts.Linger
+	}
+	return min(time.Duration(s.req.LingerMs)*time.Millisecond, s.server.opts.Linger)
+}
 
 // linger lets a batch gather on a busy partition.
 func (s *subscription) linger(ctx context.Context) error {
-	timer := time.NewTimer(s.server.opts.Linger - time.Since(s.batch))
+	timer := time.NewTimer(s.gathering() - time.Since(s.batch))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -41,6 +41,10 @@ type Syncer struct {
 	}
 }
 
+// linger is how long events may gather at the source before they are sent on: they gather again on the way, while a range is in flight, so that the feed's
+// own 20 ms would only add to the delay.
+const linger = 2 * time.Millisecond
+
 // Open reaches both clusters, and defines what is to be carried. ctx bounds that. What isn't as it was told to be is an *Error.
 func Open(ctx context.Context, o Options) (_ *Syncer, err error) {
 	if err := o.setDefaults(); err != nil {
@@ -57,7 +61,9 @@ func Open(ctx context.Context, o Options) (_ *Syncer, err error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
-	s.feed, err = worker.NewFeedSource(worker.FeedSourceOptions{Cluster: s.sourceID, Nodes: o.Source, Dial: o.Dial, Logger: o.Logger})
+	s.feed, err = worker.NewFeedSource(worker.FeedSourceOptions{
+		Cluster: s.sourceID, Nodes: o.Source, Dial: o.Dial, Linger: linger, Logger: o.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}

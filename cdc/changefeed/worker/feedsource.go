@@ -31,6 +31,8 @@ type FeedSourceOptions struct {
 	Preference func(namespace string, partition uint32) time.Duration
 	// GiveUp is how long replicas may not serve before that counts as a failure; 0 is 5 s.
 	GiveUp time.Duration
+	// Linger is feed.Config's.
+	Linger time.Duration
 	// Logger is told of replicas that can't serve; nil is for nobody.
 	Logger *slog.Logger
 }
@@ -111,7 +113,8 @@ func (s *FeedSource) Open(_ context.Context, namespace string, partition uint32,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r, err := feed.Open(ctx, feed.Config{
-		Nodes: s.o.Nodes, Namespace: namespace, Partition: partition, From: from, Follow: true, GiveUp: s.o.GiveUp, Dial: s.o.Dial, Logger: s.o.Logger,
+		Nodes: s.o.Nodes, Namespace: namespace, Partition: partition, From: from, Follow: true, GiveUp: s.o.GiveUp,
+		Linger: s.o.Linger, Dial: s.o.Dial, Logger: s.o.Logger,
 	})
 	if err != nil {
 		cancel()

@@ -150,8 +150,11 @@ type SubscribeRequest struct {
 	//	*SubscribeRequest_After
 	//	*SubscribeRequest_At
 	//	*SubscribeRequest_Time
-	From          isSubscribeRequest_From `protobuf_oneof:"from"`
-	Follow        bool                    `protobuf:"varint,8,opt,name=follow,proto3" json:"follow,omitempty"` // go on when the end of the log is reached
+	From   isSubscribeRequest_From `protobuf_oneof:"from"`
+	Follow bool                    `protobuf:"varint,8,opt,name=follow,proto3" json:"follow,omitempty"` // go on when the end of the log is reached
+	// The least time between two batches at the end of the log, for a reader that would rather have many small ones soon: ms, at least 1; 0, and more
+	// than the server's own, is the server's.
+	LingerMs      uint32 `protobuf:"varint,9,opt,name=linger_ms,json=lingerMs,proto3" json:"linger_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +260,13 @@ func (x *SubscribeRequest) GetFollow() bool {
 		return x.Follow
 	}
 	return false
+}
+
+func (x *SubscribeRequest) GetLingerMs() uint32 {
+	if x != nil {
+		return x.LingerMs
+	}
+	return 0
 }
 
 type isSubscribeRequest_From interface {
@@ -1970,7 +1980,7 @@ const file_feed_proto_rawDesc = "" +
 	"feed.proto\x12\rzankv.feed.v1\"4\n" +
 	"\bPosition\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\x96\x02\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xb3\x02\n" +
 	"\x10SubscribeRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x1c\n" +
@@ -1979,7 +1989,8 @@ const file_feed_proto_rawDesc = "" +
 	"\x05after\x18\x05 \x01(\v2\x15.zankv.feed.v1.ResumeH\x00R\x05after\x12)\n" +
 	"\x02at\x18\x06 \x01(\v2\x17.zankv.feed.v1.PositionH\x00R\x02at\x12\x14\n" +
 	"\x04time\x18\a \x01(\x10H\x00R\x04time\x12\x16\n" +
-	"\x06follow\x18\b \x01(\bR\x06followB\x06\n" +
+	"\x06follow\x18\b \x01(\bR\x06follow\x12\x1b\n" +
+	"\tlinger_ms\x18\t \x01(\rR\blingerMsB\x06\n" +
 	"\x04from\"S\n" +
 	"\x06Resume\x123\n" +
 	"\bposition\x18\x01 \x01(\v2\x17.zankv.feed.v1.PositionR\bposition\x12\x14\n" +
