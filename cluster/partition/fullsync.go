@@ -48,12 +48,16 @@ func begun(at *store.Sender, begin *Begin) store.Sender {
 		to.Regions = nil // those of an earlier one are of rows that come again
 		return to
 	}
-	to.Sync.Through = at.Sync.Through
+	to.Sync.Through, to.Sync.Parts = at.Sync.Through, at.Sync.Parts+otherParts
 	if at.Sync.Base != begin.Base && len(at.Sync.Through) > 0 {
 		to.Regions = endRegion(at, at.Sync.Through)
 	}
 	return to
 }
+
+// otherParts is by how much parts are numbered on where another chunk than the next may come: above what whoever sent the last one sends next, or once more. Two
+// who carry the same state cut a key's rows elsewhere: a part of the one isn't to be taken for what follows a part of the other.
+const otherParts = 2
 
 // endRegion ends the region that a full sync is in with a key. One that has no keys is none.
 func endRegion(at *store.Sender, through []byte) []store.Region {
@@ -122,6 +126,7 @@ type chunkCall struct {
 	at       cursor
 	begun    int
 	last     *store.FullSync
+	part     uint32 // that follows, if it ends within a key
 	finished bool
 	done     Replayed
 
@@ -181,7 +186,7 @@ func (c *chunkCall) refusal(held *placed) error {
 	case c.begun > 0:
 		return nil
 	case bytes.Compare(chunk.After, sync.Through) > 0,
-		bytes.Equal(chunk.After, sync.Through) && chunk.Part > sync.Parts,
+		bytes.Equal(chunk.After, sync.Through) && chunk.Part > 0 && chunk.Part != sync.Parts && (chunk.Part+1 != sync.Parts || c.moves(sync)),
 		chunk.Part > 0 && c.skipsKey(sync):
 		return refusal(RefusedGap, at, "the chunk begins behind key %q, part %d; what is here ends with key %q, part %d",
 			clipKey(chunk.After), chunk.Part, clipKey(sync.Through), sync.Parts)
@@ -208,13 +213,20 @@ func (c *chunkCall) skipsKey(sync *store.FullSync) bool {
 	return bytes.Compare(rows[0].Key, sync.Through) > 0
 }
 
+// moves says whether a chunk brings the rest of a key.
+func (c *chunkCall) moves(sync *store.FullSync) bool {
+	return c.chunk.End || bytes.Compare(c.chunk.Through, sync.Through) > 0
+}
+
 // begin finds where the chunk begins that isn't in; false: all of it is.
 func (c *chunkCall) begin(sync *store.FullSync) bool {
 	chunk := c.chunk
-	moves := chunk.End || bytes.Compare(chunk.Through, sync.Through) > 0
 	fits := bytes.Equal(chunk.After, sync.Through)
-	if !moves && (!fits || chunk.Part < sync.Parts || len(chunk.Rows) == 0) {
+	if !c.moves(sync) && (!fits || chunk.Part > 0 && chunk.Part < sync.Parts || len(chunk.Rows) == 0) {
 		return false
+	}
+	if c.part = sync.Parts + 1; len(sync.Within) > 0 && !(fits && chunk.Part == sync.Parts) {
+		c.part += otherParts
 	}
 	c.at = cursor{after: sync.Through}
 	if fits && chunk.Part > 0 && chunk.Part == sync.Parts {

@@ -320,15 +320,11 @@ func (c *chunkCall) moveThrough(sync *store.FullSync) {
 	if c.finished {
 		through = c.chunk.Through
 	}
-	parts := c.chunk.Part
 	if bytes.Compare(through, sync.Through) > 0 {
-		sync.Through, sync.Parts, sync.Within = bytes.Clone(through), 0, nil
-		parts = 0
-	} else if !bytes.Equal(c.chunk.After, sync.Through) {
-		parts = 0
+		sync.Through, sync.Within = bytes.Clone(through), nil
 	}
 	if c.finished && c.at.inside {
 		w := within{key: c.at.key, found: c.at.found, sub: c.at.sub, hasSub: c.at.hasSub}
-		sync.Parts, sync.Within = parts+1, w.append()
+		sync.Parts, sync.Within = c.part, w.append()
 	}
 }

@@ -261,6 +261,62 @@ func TestFullSyncRefuses(t *testing.T) {
 	refused(t, "done", err, RefusedSuperseded)
 }
 
+// TestFullSyncOfTwo: two who carry the same state, cut elsewhere within a key, don't take each other's parts for their own.
+func TestFullSyncOfTwo(t *testing.T) {
+	ctx := t.Context()
+	c := newCluster(t, 1, named("dc-b", nil))
+	r := c.leader().replica
+	id := store.SenderID{Cluster: "dc-a", Namespace: "default"}
+	base := event.Position{Term: 2, Index: 50}
+	begin := func() {
+		t.Helper()
+		_, err := r.BeginSync(ctx, &Begin{Sender: id, Base: base, Time: 1000, Horizons: map[string]int64{"dc-a": 1000}})
+		must(t, err)
+	}
+	_, err := r.OpenSender(ctx, id, 1, meta.HashCRC16)
+	must(t, err)
+	send := func(part uint32, from, to int, end bool) (uint32, error) {
+		m := event.Mutation{Op: event.OpHSet, Type: event.TypeHash, Key: []byte("h"), Version: at(500, byA), KeyVersion: at(500, byA), Count: uint64(to), Whole: from == 0}
+		for i := from; i < to; i++ {
+			m.Elements = append(m.Elements, event.Element{Sub: fmt.Appendf(nil, "f%02d", i), Value: []byte("v"), Prev: at(500, byA)})
+		}
+		got, err := r.ReplayChunk(ctx, &Chunk{Sender: id, Base: base, Part: part, End: end, Names: senderNames, Rows: []event.Mutation{m}})
+		return syncOf(&got.Sender).Parts, err
+	}
+	take := func(part uint32, from, to int, end bool) uint32 {
+		t.Helper()
+		next, err := send(part, from, to, end)
+		must(t, err)
+		return next
+	}
+	begin()
+	old := take(0, 0, 10, false)
+	old = take(old, 10, 20, false)
+	begin()
+	for range 4 {
+		_, err = send(old, 20, 30, false)
+		refused(t, "the one before, before the first part", err, RefusedGap)
+	}
+	next := take(0, 0, 4, false)
+	for _, part := range []uint32{old - 1, old} {
+		_, err = send(part, 20, 30, false)
+		refused(t, "the one before", err, RefusedGap)
+		_, err = send(part, 20, 30, true)
+		refused(t, "the one before, at its end", err, RefusedGap)
+	}
+	next = take(next, 4, 8, false)
+	if again := take(next-1, 4, 8, false); again != next {
+		t.Errorf("the last part once more: %d is next, and was %d", again, next)
+	}
+	anew := take(0, 0, 10, false) // by the one before, which begins too
+	_, err = send(next, 8, 12, false)
+	refused(t, "after the other one began anew", err, RefusedGap)
+	take(anew, 10, 30, true)
+	if n := c.do("hlen", "h"); n != ":30\r\n" {
+		t.Errorf("%q fields, want 30", n)
+	}
+}
+
 // TestFullSyncRegions: gone on with at other bases, a full sync says of each key what base it is of, and begun anew nothing.
 func TestFullSyncRegions(t *testing.T) {
 	c := newCluster(t, 1, named("dc-b", nil))

@@ -65,7 +65,7 @@ type Chunk struct {
 	// Through is the last key, if End doesn't say that there is none after these.
 	Through []byte
 	End     bool
-	// Part is how many chunks of this base came before it since Through last moved on; 0 begins anew behind After.
+	// Part is FullSync.Parts as the last answer said; 0 begins anew behind After.
 	Part  uint32
 	Names event.Names
 	// Rows are as store.RowReader makes them, tombstones included, in the order of keys. The last key's may be only some of its rows: then Through

@@ -74,9 +74,9 @@ type FullSync struct {
 	Time int64
 	// Through is the key up to which all rows are in; empty: none yet.
 	Through []byte
-	// Parts is how many chunks came since Through last moved on: a key's rows may take several.
+	// Parts is the number of the chunk that goes on within the key after Through: a key's rows may take several. It only grows.
 	Parts uint32
-	// Within is the last element that is in, of the key after Through that comes in parts; empty if Parts is 0.
+	// Within is the last element that is in, of the key after Through that comes in parts; empty if none does.
 	Within []byte
 	// Horizons are up to which time the sender had applied what each cluster made, by cluster id.
 	Horizons map[string]int64

@@ -1041,7 +1041,7 @@ type ChunkHeader struct {
 	After   []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	Through []byte                 `protobuf:"bytes,3,opt,name=through,proto3" json:"through,omitempty"`
 	End     bool                   `protobuf:"varint,4,opt,name=end,proto3" json:"end,omitempty"` // up to the last key there is
-	// How many chunks came since through last moved on: a key's rows may take several. 0 begins anew behind after.
+	// As the last answer said: a key's rows may take several chunks, and another's aren't to come between. 0 begins anew behind after.
 	Part          uint32 `protobuf:"varint,5,opt,name=part,proto3" json:"part,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
