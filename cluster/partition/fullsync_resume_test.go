@@ -15,20 +15,21 @@ import (
 // follow carries what came into the source's log after a full sync, of one partition of it, to one target partition.
 func (s *syncing) follow() {
 	s.t.Helper()
-	for q, c := range s.to.parts {
+	for q := range s.from.cut().Sharing(s.p, s.to.cut()).All() {
+		c := s.to.parts[q]
 		one := &stream{t: s.t, from: s.from.parts[s.p], to: c, id: s.sender()}
 		head := one.source().applied()
 		at := s.placeOf(c)
 		for at.Reached.Position.Compare(head) < 0 {
 			rng := one.rangeFrom(at.Reached)
 			rng.To.Position = head
-			s.keep(rng, uint32(q))
+			s.keep(rng, q)
 			c.asLeader("a range is taken", func(r *Replica) error {
 				got, err := r.Replay(s.t.Context(), rng)
 				if err != nil {
 					rng = one.rangeFrom(s.placeOf(c).Reached)
 					rng.To.Position = head
-					s.keep(rng, uint32(q))
+					s.keep(rng, q)
 				}
 				at = got.Sender
 				return err
