@@ -239,7 +239,8 @@ func TestConfirm(t *testing.T) {
 }
 
 // A bookmark's clock is that of a replica, of which the leader may be ahead by any number of changes: what the target has of the source goes by the clock that
-// the source's log has, and only once everything up to there came. Else a watermark would pass what is still to come, and a deleted key would be revived by it.
+// the source's log has, and only once everything up to there came. Else a watermark would pass what is still to come, which is then too old to be decided, and a full
+// sync the other way would delete it where it was made.
 func TestTimeIsTheLogs(t *testing.T) {
 	target := newTarget(t, 1, 3, "crc16")
 	s := newSource(0, 1)
