@@ -23,7 +23,7 @@ type Takeover struct {
 	// Horizons are by the target's numbers of clusters; what is missing is 0.
 	Horizons []int64
 	// Known are up to which time (ns) everything that a cluster made has come here: an element of a type without tombstones that was made by then, and isn't
-	// here, was removed here.
+	// here, was removed here. So was a key of which the watermark has passed all versions.
 	Known []int64
 	// Base is the snapshot as a version: the sender's cluster, at the snapshot's time on its clock.
 	Base event.Version
@@ -96,6 +96,27 @@ func (t *Takeover) Begin(key []byte, st *Stored, head event.Meta) {
 	t.only = t.only[:0]
 	t.GoOn(key, st, head, 0)
 	t.resumed = false
+	if t.forgotten() {
+		t.diverge(TooOld, event.Mutation{Op: event.OpSet, Type: head.Type, Version: head.Version})
+	}
+}
+
+// forgotten says whether a key that isn't here must have been deleted here, of which the watermark has taken the trace: it was here, as everything that its
+// writers had made by then was. The snapshot's cluster hasn't heard of it, else it wouldn't have the key. One that expires may have gone by itself.
+func (t *Takeover) forgotten() bool {
+	st, head := t.st, &t.head
+	if st.Exists || head.Type == event.TypeNone || head.ExpireAt != 0 || !st.Version.IsZero() || !st.Floor.IsZero() || st.ExpiryVersion.Cluster != 0 {
+		return false
+	}
+	for _, v := range [...]event.Version{head.Version, head.Floor, author(head.ExpiryVersion)} {
+		if v.IsZero() {
+			continue
+		}
+		if v.Time > t.Env.Watermark || int64(v.Cluster) >= int64(len(t.Known)) || v.Time > t.Known[v.Cluster] {
+			return false
+		}
+	}
+	return true
 }
 
 // Found is what was found out about a key so far, for who goes on with it later. The numbers are on disk: never renumber.

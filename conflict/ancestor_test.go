@@ -391,3 +391,34 @@ func TestAncestor(t *testing.T) {
 		}
 	}
 }
+
+// A key that the target had, and has no more, was deleted there, also when the watermark has taken the tombstone: a state that still has it doesn't bring it back.
+func TestTakeoverRevivesNothing(t *testing.T) {
+	names := event.Names{"", "a", "b"}
+	a := func(at int64) event.Version { return event.Version{Time: at, Cluster: 1} }
+	for name, c := range map[string]struct {
+		version, watermark, known int64
+		expireAt                  int64
+		comes                     bool
+	}{
+		"it was here":            {version: 50, watermark: 100, known: 60},
+		"it never came":          {version: 50, watermark: 100, known: 40, comes: true},
+		"a tombstone would tell": {version: 50, watermark: 40, known: 60, comes: true},
+		"it may have expired":    {version: 50, watermark: 100, known: 60, expireAt: 7, comes: true},
+	} {
+		row := event.Mutation{Op: event.OpSet, Type: event.TypeString, Key: []byte("k"), Version: a(c.version), Floor: a(c.version), ExpiryVersion: a(c.version), ExpireAt: c.expireAt, Value: []byte("v")}
+		take := &Takeover{
+			Env:      &Env{Names: names, Self: 2, Policy: PolicyElement, Watermark: c.watermark, Generation: 9, Origin: event.Origin{Cluster: 1}},
+			Horizons: []int64{0, 200, 0}, Known: []int64{0, c.known, 0}, Base: a(200),
+		}
+		var st Stored
+		take.Begin(row.Key, &st, HeadOf(&row))
+		conflicts := len(take.Conflicts)
+		take.Row(&row, nil, nil)
+		emitted := len(take.Emit)
+		take.End()
+		if emitted += len(take.Emit); (emitted > 0) != c.comes || (conflicts == 0) != c.comes || st.Exists != c.comes {
+			t.Errorf("%s: %d changes, %d conflicts, it is there: %v", name, emitted, conflicts, st.Exists)
+		}
+	}
+}
