@@ -1,6 +1,6 @@
 // Package replay writes a cluster's changes into another cluster: it is the sink of zankv:// URIs, and the client of the cluster behind them.
 //
-// A Writer carries one partition of the source. It has a lane for each partition of the target: an event is split by the target's hash, and what
+// A Writer carries one partition of the source. It has a lane for each partition of the target that can share keys with it: an event is split by the target's hash, and what
 // is a lane's goes into the lane's last parcel, in the form that the call wants. A lane has one parcel in flight; what comes meanwhile fills the
 // next one. So a lane that nothing waits in sends at once, and one under load sends large ranges, without a timer.
 //
@@ -10,7 +10,7 @@
 //     lane's place, as the target last confirmed it.
 //  2. A lane's next parcel isn't sent before the one before is answered. What isn't known to have taken effect is asked for (Open) before anything
 //     else is sent; what is there already the target leaves out.
-//  3. Durable is never beyond the least place that a target partition has confirmed.
+//  3. Durable is never beyond the least place that a target partition has confirmed, of those that there are lanes to: nothing goes to the others.
 //  4. The source knows that the target is its peer before the first row or change is sent, so that it keeps tombstones for it.
 //  5. What is held is within the budget, but for the growth of buffers (a half more at most) and one event: who calls waits until there is room again.
 //     One target partition that is slow has this source partition wait when its share is used up, and no other one.
