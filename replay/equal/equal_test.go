@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ type node struct {
 	follows   atomic.Int32 // so many times Places says that it doesn't lead
 	strays    atomic.Int32 // so many times a sum says so
 	adopted   atomic.Pointer[replaypb.AdoptRequest]
+	pairs     sync.Map // of the sender's partition and this one's, that were adopted
+	cut       int      // partitions, if not one
 	confirmed atomic.Int32
 	sums      atomic.Int32
 }
@@ -72,10 +75,13 @@ func (n *node) dial() *Cluster {
 }
 
 func (n *node) Topology(context.Context, *replaypb.TopologyRequest) (*replaypb.TopologyResponse, error) {
-	return &replaypb.TopologyResponse{
+	top := &replaypb.TopologyResponse{
 		Cluster: n.id, Hash: "crc16", Nodes: []*replaypb.Node{{Grpc: n.grpc, Http: strings.TrimPrefix(n.http.URL, "http://")}},
-		Partitions: []*replaypb.Partition{{Leader: n.grpc}},
-	}, nil
+	}
+	for i := range max(n.cut, 1) {
+		top.Partitions = append(top.Partitions, &replaypb.Partition{Number: uint32(i), Leader: n.grpc})
+	}
+	return top, nil
 }
 
 func (n *node) Places(context.Context, *replaypb.PlacesRequest) (*replaypb.PlacesResponse, error) {
@@ -92,6 +98,7 @@ func (n *node) Confirm(context.Context, *replaypb.ConfirmRequest) (*replaypb.Con
 
 func (n *node) Adopt(_ context.Context, r *replaypb.AdoptRequest) (*replaypb.OpenResponse, error) {
 	n.adopted.Store(r)
+	n.pairs.Store([2]uint32{r.Sender.Partition, r.Partition}, true)
 	return &replaypb.OpenResponse{}, nil
 }
 
@@ -160,6 +167,27 @@ func TestAdopt(t *testing.T) {
 	}
 	if _, err := Adopt(t.Context(), a.dial(), a.dial(), "default", AdoptOptions{}); err == nil || !strings.Contains(err.Error(), "one cluster") {
 		t.Errorf("with itself: %v", err)
+	}
+}
+
+// A place is adopted where keys can be shared, and nowhere else.
+func TestAdoptPairs(t *testing.T) {
+	a, b := startNode(t, "dc-a"), startNode(t, "dc-b")
+	a.cut, b.cut = 4, 8
+	done, err := Adopt(t.Context(), a.dial(), b.dial(), "default", AdoptOptions{Force: true, Tries: 1}) // each partition has the same here, so that the sums differ
+	if err != nil || len(done.Places) != 4 || done.Targets != 8 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	pairs := 0
+	b.pairs.Range(func(pair, _ any) bool {
+		pairs++
+		if p := pair.([2]uint32); p[1]/2 != p[0] {
+			t.Errorf("partition %d is adopted in %d of twice as many", p[0], p[1])
+		}
+		return true
+	})
+	if pairs != 8 {
+		t.Errorf("%d pairs, want 8", pairs)
 	}
 }
 
