@@ -118,7 +118,7 @@ func (w *Writer) confirm(t *tending) {
 func (w *Writer) confirmedLocked(t *tending, least int64, err error) {
 	switch {
 	case err == nil:
-		w.mu.confirmed = least
+		w.mu.confirmed = max(w.mu.confirmed, least)
 		if t.failing {
 			t.failing = false
 			w.easeLocked()
