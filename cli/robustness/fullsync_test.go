@@ -276,11 +276,12 @@ func TestClockGuard(t *testing.T) {
 var hashMiB = flag.Int("hash-mib", 48, "how large the hash of TestLargeHash is; for a run as it should be: 256")
 
 // maxLag is how late a key may be, in the worst case, while a large hash is on its way, on a busy machine under the race detector.
-const maxLag = 3 * time.Second
+const maxLag = 5 * time.Second
 
 // One large hash doesn't hold up other keys: neither those of other partitions while it comes with a full sync, nor any while it is written.
+//
+// It measures time, so that no other test of the package runs beside it.
 func TestLargeHash(t *testing.T) {
-	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), inAll)
 	defer cancel()
 	shared := Shared{Name: "shared", Partitions: [2]int{2, 2}}
