@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,14 @@ import (
 	"net"
 	"net/http"
 	_ "net/http/pprof" // registers on the default mux, which only --pprof serves
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/zankv/zankv/cdc/changefeed/worker"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/term"
 	"github.com/zankv/zankv/replay/syncer"
@@ -43,6 +47,9 @@ Examples:
    How it is doing, and a pause:
       zankv-cdc changefeed list --nodes 10.0.0.1:12382
       zankv-cdc changefeed pause --nodes 10.0.0.1:12382 -c sync-default-to-dc-b`
+
+// beside is what a process is to take besides its budget: the collector runs more often before it lets garbage grow beyond both.
+const beside = 40 << 20
 
 // reachWithin is how long both clusters may take to answer at the start.
 const reachWithin = 30 * time.Second
@@ -96,6 +103,9 @@ func runSync(c *cli.Context) error {
 	defer profiles.close()
 	screen := &screen{w: c.App.ErrWriter, live: term.Is(c.App.ErrWriter) && !c.Bool("quiet") && !c.Bool("json")}
 	options.Logger, options.Version = syncLogger(c, screen), version
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(cmp.Or(options.MemoryBytes, worker.DefaultBudget) + beside)
+	}
 	profiles.serve(options.Logger, http.DefaultServeMux)
 	return carry(c, options, figures, screen)
 }
