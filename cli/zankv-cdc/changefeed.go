@@ -12,7 +12,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/feeds"
-	"github.com/zankv/zankv/cli/internal/term"
+	"github.com/zankv/zankv/cli/internal/options"
 )
 
 // answerWithin bounds a call: pausing waits for the workers to let go.
@@ -226,7 +226,7 @@ func remove(c *cli.Context) error {
 		return err
 	}
 	return call(c, func(ctx context.Context, client *admin.Client) error {
-		if err := confirm(c, fmt.Sprintf("Remove changefeed %s? Its checkpoints are forgotten; what its sink has stays.", id)); err != nil {
+		if err := options.Confirm(c, fmt.Sprintf("Remove changefeed %s? Its checkpoints are forgotten; what its sink has stays.", id)); err != nil {
 			return err
 		}
 		ctx, cancel := within(ctx)
@@ -239,21 +239,6 @@ func remove(c *cli.Context) error {
 		}
 		return say(c, "changefeed %s is removed", id)
 	})
-}
-
-// confirm asks whoever sits at the terminal; without one it wants --no-confirm.
-func confirm(c *cli.Context, question string) error {
-	if c.Bool("no-confirm") {
-		return nil
-	}
-	if !term.Is(c.App.Reader) || !term.Is(c.App.ErrWriter) {
-		return failure.New(failure.Unconfirmed, "add --no-confirm if that is what you want", "%s: nobody can be asked here: %s", c.Command.Name, question)
-	}
-	yes, err := term.Confirm(c.App.Reader, c.App.ErrWriter, question)
-	if err == nil && !yes {
-		err = failure.New(failure.Unconfirmed, "", "%s: nothing was done", c.Command.Name)
-	}
-	return err
 }
 
 // errTooShort: an interval in which nothing could be measured.

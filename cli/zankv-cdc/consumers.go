@@ -11,6 +11,7 @@ import (
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/feeds"
 	"github.com/zankv/zankv/cli/internal/nodes"
+	"github.com/zankv/zankv/cli/internal/options"
 	"github.com/zankv/zankv/cli/internal/table"
 	"github.com/zankv/zankv/cli/internal/tail"
 )
@@ -81,7 +82,7 @@ Example:
 				if err != nil {
 					return err
 				}
-				if err := confirm(c, fmt.Sprintf("Remove consumer %s of %s of %s? What it has yet to read may be truncated then.", id, table.Count(len(held), "partition"), c.String("namespace"))); err != nil {
+				if err := options.Confirm(c, fmt.Sprintf("Remove consumer %s of %s of %s? What it has yet to read may be truncated then.", id, table.Count(len(held), "partition"), c.String("namespace"))); err != nil {
 					return err
 				}
 				for _, n := range held {

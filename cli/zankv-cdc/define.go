@@ -15,6 +15,7 @@ import (
 	"github.com/zankv/zankv/cdc/changefeed/admin"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/feeds"
+	"github.com/zankv/zankv/cli/internal/options"
 	"github.com/zankv/zankv/cli/internal/table"
 )
 
@@ -173,7 +174,7 @@ func update(c *cli.Context) error {
 			return err
 		}
 		change.Generation = before.Spec.Generation
-		if err := confirm(c, fmt.Sprintf("Change %s of changefeed %s? It begins anew from its checkpoints.", strings.Join(changed(c), ", "), id)); err != nil {
+		if err := options.Confirm(c, fmt.Sprintf("Change %s of changefeed %s? It begins anew from its checkpoints.", strings.Join(changed(c), ", "), id)); err != nil {
 			return err
 		}
 		ctx, cancel := within(ctx)

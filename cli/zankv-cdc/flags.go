@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/zankv/zankv/cdc/changefeed"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/nodes"
+	"github.com/zankv/zankv/cli/internal/options"
 )
 
 func nodesFlag() cli.Flag {
@@ -59,8 +59,8 @@ func filterFlags() []cli.Flag {
 // filter reads the filter's flags.
 func filter(c *cli.Context) (changefeed.Filter, error) {
 	f := changefeed.Filter{
-		Tables: list(c.StringSlice("table"), false), Keys: list(c.StringSlice("key"), true), Ops: list(c.StringSlice("op"), false),
-		Origins: list(c.StringSlice("origin"), false),
+		Tables: options.List(c.StringSlice("table"), false), Keys: options.List(c.StringSlice("key"), true), Ops: options.List(c.StringSlice("op"), false),
+		Origins: options.List(c.StringSlice("origin"), false),
 	}
 	for flag, values := range map[string][]string{"table": f.Tables, "key": f.Keys, "op": f.Ops, "origin": f.Origins} {
 		if c.IsSet(flag) && len(values) == 0 {
@@ -68,24 +68,4 @@ func filter(c *cli.Context) (changefeed.Filter, error) {
 		}
 	}
 	return f, nil
-}
-
-// list takes lists apart at commas; a pattern keeps those behind a backslash.
-func list(values []string, patterns bool) []string {
-	var all []string
-	for _, v := range values {
-		from := 0
-		for i := 0; i <= len(v); i++ {
-			switch {
-			case i == len(v) || v[i] == ',':
-				if part := strings.TrimSpace(v[from:i]); part != "" {
-					all = append(all, part)
-				}
-				from = i + 1
-			case patterns && v[i] == '\\' && i+1 < len(v):
-				i++
-			}
-		}
-	}
-	return all
 }

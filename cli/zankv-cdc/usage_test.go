@@ -59,24 +59,6 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-func TestLists(t *testing.T) {
-	for _, c := range []struct {
-		in       []string
-		patterns bool
-		want     []string
-	}{
-		{[]string{"a,b", " c "}, false, []string{"a", "b", "c"}},
-		{[]string{`a\,b,c\\,d`}, true, []string{`a\,b`, `c\\`, "d"}},
-		{[]string{`a\,b`}, false, []string{`a\`, "b"}},
-		{[]string{",", ""}, true, nil},
-		{[]string{`a\`}, true, []string{`a\`}},
-	} {
-		if got := list(c.in, c.patterns); !slices.Equal(got, c.want) {
-			t.Errorf("%q: got %q, want %q", c.in, got, c.want)
-		}
-	}
-}
-
 func TestParseBytes(t *testing.T) {
 	for in, want := range map[string]int64{"": 0, "0": 0, "17": 17, "17B": 17, "500KiB": 500 << 10, "10 MiB": 10 << 20, "2GB": 2e9, "1MB": 1e6} {
 		if got, err := parseBytes(in); got != want || err != nil {

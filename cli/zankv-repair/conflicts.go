@@ -12,6 +12,7 @@ import (
 	"github.com/zankv/zankv/cli/internal/conflictlog"
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/feeds"
+	"github.com/zankv/zankv/cli/internal/options"
 	"github.com/zankv/zankv/cli/internal/peers"
 	"github.com/zankv/zankv/cli/internal/table"
 )
@@ -250,7 +251,7 @@ func purgeAfter(c *cli.Context, cluster string, count int, noun string, remove f
 		return err
 	}
 	if count > 0 {
-		if err := confirm(c, fmt.Sprintf("Remove %s of the conflict log of namespace %s of cluster %s? What they show can't be had again.", counted, c.String("namespace"), cluster)); err != nil {
+		if err := options.Confirm(c, fmt.Sprintf("Remove %s of the conflict log of namespace %s of cluster %s? What they show can't be had again.", counted, c.String("namespace"), cluster)); err != nil {
 			return err
 		}
 	}

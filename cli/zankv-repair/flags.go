@@ -12,8 +12,8 @@ import (
 
 	"github.com/zankv/zankv/cli/internal/failure"
 	"github.com/zankv/zankv/cli/internal/nodes"
+	"github.com/zankv/zankv/cli/internal/options"
 	"github.com/zankv/zankv/cli/internal/peers"
-	"github.com/zankv/zankv/cli/internal/term"
 	"github.com/zankv/zankv/conflict"
 	"github.com/zankv/zankv/replay/replaypb"
 )
@@ -79,8 +79,8 @@ func filtered(c *cli.Context) bool {
 // filter reads the filter's flags, but for --partition.
 func filter(c *cli.Context) (*replaypb.Filter, error) {
 	f := &replaypb.Filter{
-		Tables: list(c.StringSlice("table"), false), Keys: list(c.StringSlice("key"), true), Reasons: list(c.StringSlice("reason"), false),
-		Sources: list(c.StringSlice("source"), false), Diverged: c.Bool("diverged"),
+		Tables: options.List(c.StringSlice("table"), false), Keys: options.List(c.StringSlice("key"), true), Reasons: options.List(c.StringSlice("reason"), false),
+		Sources: options.List(c.StringSlice("source"), false), Diverged: c.Bool("diverged"),
 	}
 	for flag, values := range map[string][]string{"table": f.Tables, "key": f.Keys, "reason": f.Reasons, "source": f.Sources} {
 		if c.IsSet(flag) && len(values) == 0 {
@@ -129,7 +129,7 @@ func partitions(c *cli.Context, all []*replaypb.Partition) ([]uint32, error) {
 		return numbers, nil
 	}
 	var named []uint32
-	for _, s := range list([]string{c.String("partition")}, false) {
+	for _, s := range options.List([]string{c.String("partition")}, false) {
 		n, err := strconv.ParseUint(s, 10, 32)
 		if err != nil || !slices.Contains(numbers, uint32(n)) {
 			return nil, misused(c, "partition", fmt.Errorf("there is no partition %q: the namespace has %d, from 0", s, len(numbers)))
@@ -141,41 +141,6 @@ func partitions(c *cli.Context, all []*replaypb.Partition) ([]uint32, error) {
 	}
 	slices.Sort(named)
 	return slices.Compact(named), nil
-}
-
-// list takes lists apart at commas; a pattern keeps those behind a backslash.
-func list(values []string, patterns bool) []string {
-	var all []string
-	for _, v := range values {
-		from := 0
-		for i := 0; i <= len(v); i++ {
-			switch {
-			case i == len(v) || v[i] == ',':
-				if part := strings.TrimSpace(v[from:i]); part != "" {
-					all = append(all, part)
-				}
-				from = i + 1
-			case patterns && v[i] == '\\' && i+1 < len(v):
-				i++
-			}
-		}
-	}
-	return all
-}
-
-// confirm asks whoever sits at the terminal; without one it wants --no-confirm.
-func confirm(c *cli.Context, question string) error {
-	if c.Bool("no-confirm") {
-		return nil
-	}
-	if !term.Is(c.App.Reader) || !term.Is(c.App.ErrWriter) {
-		return failure.New(failure.Unconfirmed, "add --no-confirm if that is what you want", "%s: nobody can be asked here: %s", c.Command.Name, question)
-	}
-	yes, err := term.Confirm(c.App.Reader, c.App.ErrWriter, question)
-	if err == nil && !yes {
-		err = failure.New(failure.Unconfirmed, "", "%s: nothing was done", c.Command.Name)
-	}
-	return err
 }
 
 // optionsFirst moves a command's options before its arguments, which the parser of options wants to stand last: people write "show ID --json".
